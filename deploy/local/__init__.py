@@ -1,0 +1,1 @@
+"""The embedded stack: PostgreSQL, Kafka and the four services from one command."""

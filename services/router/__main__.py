@@ -1,0 +1,60 @@
+"""The router: which office answers a petition, by when, and who is next. `--help` says more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.router.api import policies_of, routes
+from services.router.handlers import measures, policies
+from services.router.handlers.orders import Orders
+from services.router.handlers.petitions import Petitions
+from services.router.handlers.policies import Policies
+from services.router.operator import add_verbs
+from shared import postgres
+from shared.command import service_command
+from shared.events import Topic
+from shared.hearing import Handle
+from shared.service import Process, Service, Timer
+
+
+async def open_policies(process: Process) -> Policies:
+    """Know a policy before anything runs: the newest, or the one that comes with the project."""
+    await policies.load_default(process.pool, process.epoch, process.clock)
+    known = Policies(process.pool)
+    async with process.pool.acquire(timeout=10) as connection:
+        await known.refresh(connection)
+    return known
+
+
+def hears(process: Process) -> Mapping[Topic, Handle]:
+    """What the router listens to."""
+    known = policies_of(process)
+    return {
+        Topic.INTAKE: Petitions(known, process.epoch, process.clock).handle,
+        Topic.ESCALATION: Orders(known, process.epoch, process.clock).handle,
+    }
+
+
+async def look(process: Process) -> float:
+    """Each second: a newer policy, and the figures."""
+    async with postgres.transaction(process.pool) as tx:
+        await policies_of(process).refresh(tx)
+        await measures.measure(tx, policies_of(process))
+    return 1.0
+
+
+SERVICE = Service(
+    name="router",
+    about="Opens a case for each petition and decides who holds it, by when, and who is next.",
+    migrations=Path(__file__).parent / "migrations",
+    routes=routes,
+    hears=hears,
+    timers=(Timer("look", "sweep", look),),
+    open=open_policies,
+)
+app = service_command(SERVICE)
+add_verbs(app)
+
+if __name__ == "__main__":
+    app()

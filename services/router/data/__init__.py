@@ -1,0 +1,1 @@
+"""Data files of the router, and the commands that make them."""

@@ -1,0 +1,1 @@
+"""Pure decisions of the router: same inputs, same decision; no I/O, no clock, no logging."""

@@ -1,0 +1,207 @@
+"""The case: everything the router knows of it, as one value. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from shared.divisions import Tier
+from shared.events import (
+    CaseSnapshot,
+    CategoryCode,
+    Channel,
+    ClockSnapshot,
+    Kind,
+    OnBreach,
+    Order,
+    Sign,
+    Stage,
+    Track,
+    Urgency,
+)
+
+OPEN_STAGES: frozenset[Stage] = frozenset({"registered", "assigned", "signed", "resolved"})
+Outcome = Literal["solved", "handed_off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A running promise: whose, since when, until when, and what its breach does.
+
+    `generation` counts every start, stop, reassignment and promotion of this clock of this case
+    and is never reset: an order about an older one is stale. `answered`: the order of this
+    generation was answered.
+    """
+
+    name: str
+    generation: int
+    owner_division: str
+    owner_role: str
+    started_at: datetime
+    due_at: datetime
+    warn_at: tuple[datetime, ...]
+    on_breach: OnBreach
+    repeat: timedelta | None = None
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A petition's case: who holds it, where it stands, which promises run.
+
+    `place` is the smallest division known, `holder` the division whose queue it is in. `heard` is
+    the last event of its petition; (`epoch`, `seq`) the last event about the case. `version` is
+    raised by a change of state, holder or content, not by each event.
+    """
+
+    id: UUID
+    number: str
+    channel: Channel
+    kind: Kind
+    track: Track
+    stage: Stage
+    urgency: Urgency
+    holder: str
+    role: str
+    place: str
+    received_at: datetime
+    policy: int
+    calendar: str
+    heard: Order
+    epoch: int = 1
+    seq: int = 0
+    version: int = 0
+    category: CategoryCode | None = None
+    sensitivity: int = 0
+    tier: Tier | None = None
+    contact: bool = False
+    restricted: bool = False
+    accused_division: str | None = None
+    accusation: bool = False
+    signs: tuple[Sign, ...] = ()
+    clocks: tuple[Clock, ...] = ()
+    generations: Mapping[str, int] = field(default_factory=dict)
+    entered: Mapping[Tier, datetime] = field(default_factory=dict)
+    left: Mapping[Tier, datetime] = field(default_factory=dict)
+    promotions: Mapping[Tier, int] = field(default_factory=dict)
+    highest_tier: Tier | None = None
+    on_time: Mapping[str, bool] = field(default_factory=dict)
+    supervised: int = 0
+    replied: bool = False
+    verified: bool = False
+    returns: int = 0
+    reopened: int = 0
+    outcome: Outcome | None = None
+    closed_at: datetime | None = None
+    closing_tier: Tier | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody still has to do something."""
+        return self.stage in OPEN_STAGES
+
+    @property
+    def next_deadline(self) -> datetime | None:
+        """The earliest due time of its running clocks."""
+        return min((clock.due_at for clock in self.clocks), default=None)
+
+    def clock(self, name: str) -> Clock | None:
+        """A running clock by its name."""
+        return next((clock for clock in self.clocks if clock.name == name), None)
+
+
+class Duty(NamedTuple):
+    """A running clock whose owner is not the holder of the case."""
+
+    division: str
+    role: str
+    clock: str
+    due_at: datetime
+
+
+CASE: TypeAdapter[Case] = TypeAdapter(Case)
+
+
+def duties(case: Case) -> list[Duty]:
+    """The clocks of a case that others own: they stand in their owners' queues too."""
+    return [
+        Duty(clock.owner_division, clock.owner_role, clock.name, clock.due_at)
+        for clock in case.clocks
+        if clock.owner_division != case.holder
+    ]
+
+
+def changed_fields(before: Case | None, after: Case) -> bytes:
+    """JSON of the fields that a step changed, with their new values; the whole of a new case."""
+    if before is None:
+        return CASE.dump_json(after, exclude_defaults=True)
+    changed = {f.name for f in fields(Case) if getattr(after, f.name) != getattr(before, f.name)}
+    return CASE.dump_json(after, include=changed)
+
+
+def milliseconds(start: datetime, then: datetime) -> int:
+    """How long after the start, in whole milliseconds."""
+    return round((then - start) / timedelta(milliseconds=1))
+
+
+def snapshot(case: Case, unit: str) -> CaseSnapshot:
+    """The case as other services see it; `unit` is the holder's name in words."""
+    start = case.received_at
+
+    def after(then: datetime | None) -> int | None:
+        return None if then is None else milliseconds(start, then)
+
+    return CaseSnapshot.model_construct(
+        number=case.number,
+        version=case.version,
+        started_at=start,
+        channel=case.channel,
+        kind=case.kind,
+        track=case.track,
+        stage=case.stage,
+        category=case.category,
+        urgency=case.urgency,
+        sensitivity=case.sensitivity,
+        tier=case.tier,
+        holder=case.holder,
+        role=case.role,
+        unit=unit,
+        place=case.place,
+        clocks=tuple(clock_snapshot(start, clock) for clock in case.clocks),
+        next_deadline=after(case.next_deadline),
+        entered={tier: milliseconds(start, at) for tier, at in case.entered.items()},
+        left={tier: milliseconds(start, at) for tier, at in case.left.items()},
+        promotions=dict(case.promotions),
+        highest_tier=case.highest_tier,
+        reopened=case.reopened,
+        on_time=dict(case.on_time),
+        outcome=case.outcome,
+        closed=after(case.closed_at),
+        closing_tier=case.closing_tier,
+        restricted=case.restricted,
+        accused_division=case.accused_division,
+        policy=case.policy,
+        calendar=case.calendar,
+    )
+
+
+def clock_snapshot(start: datetime, clock: Clock) -> ClockSnapshot:
+    """A clock, its times as offsets from the case's start."""
+    repeat = clock.repeat
+    return ClockSnapshot.model_construct(
+        name=clock.name,
+        generation=clock.generation,
+        owner_division=clock.owner_division,
+        owner_role=clock.owner_role,
+        started=milliseconds(start, clock.started_at),
+        due=milliseconds(start, clock.due_at),
+        warn=tuple(milliseconds(start, at) for at in clock.warn_at),
+        on_breach=clock.on_breach,
+        repeat=None if repeat is None else round(repeat / timedelta(milliseconds=1)),
+        answered=clock.answered,
+    )

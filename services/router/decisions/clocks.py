@@ -1,0 +1,234 @@
+"""Which promises run, whose they are and until when. Pure: the policy and `now` are arguments.
+
+A clock starts at a *moment* (received, entered_queue, assigned, entered_tier, signed, resolved)
+as the policy file says under `from`. Every start, stop and change of owner raises its generation,
+which is never reset. Clocks are promises of time to a person: `received` is always the server's
+`received_at`, whatever happened before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from services.router.decisions.case import Case, Clock
+from services.router.decisions.policy import ClockRule, Policy
+from services.router.decisions.routing import holder_for
+from shared.business_time import Due, due, due_within_duty
+from shared.divisions import CITY, Tier, next_tier, tier_of
+from shared.events import OnBreach
+
+REACHABLE_ON_FOOT = (Tier.GRID, Tier.COMMUNITY)
+
+
+class Owner(NamedTuple):
+    """Whose promise a clock is."""
+
+    division: str
+    role: str
+
+
+def owner_of(rule: ClockRule, case: Case, policy: Policy) -> Owner:
+    """The owner of a clock: a division and a role in it, never the accused or below it."""
+    match rule.owner:
+        case "street_cadre":
+            street = holder_for(Tier.STREET, case.place, case.accused_division, policy)
+            return Owner(street or case.holder, "street_cadre" if street else case.role)
+        case "grid_team":
+            return Owner(case.place, "grid_team")
+        case "hotline":
+            return Owner(CITY, "hotline_agent")
+        case _:
+            return Owner(case.holder, case.role)
+
+
+def applies(rule: ClockRule, case: Case, policy: Policy) -> bool:
+    """Whether the policy gives this case this clock."""
+    if case.track not in rule.tracks:
+        return False
+    waiting = case.stage == "registered" and case.track != "handoff"
+    if waiting and rule.name not in policy.settings.unclassified.clocks:
+        return False
+    match rule.when:
+        case None:
+            return True
+        case "waiting_for_dispatcher":
+            return waiting
+        case "place_known":
+            # A visit needs an address: a team cannot verify "somewhere in this street". [ours]
+            return tier_of(case.place) in REACHABLE_ON_FOOT and not accused_within(case)
+        case "contact_known":
+            return case.contact
+        case _:
+            return False
+
+
+def accused_within(case: Case) -> bool:
+    """Whether the place of a case lies with the accused unit, who is never asked to look."""
+    return case.accused_division is not None and case.place.startswith(case.accused_division)
+
+
+def due_of(rule: ClockRule, case: Case, start: datetime, policy: Policy) -> Due:
+    """When a clock that starts at `start` is due."""
+    legal = case.category in policy.settings.first_tier.legal_route
+    limit = rule.limit_for(case.urgency, legal_route=legal)
+    if limit is None:
+        return tier_due(case, start, policy)
+    duty = policy.settings.duty_hours
+    if (
+        rule.name in duty.apply_to.clocks
+        and case.urgency in duty.apply_to.urgency
+        and not duty.around_the_clock
+    ):
+        at_the_grid = rule.owner == "grid_team" or case.tier is Tier.GRID
+        hours = policy.duty_hours["grid" if at_the_grid else "offices"]
+        return due_within_duty(start, limit, hours, policy.calendar)
+    return due(start, limit, policy.calendar)
+
+
+def tier_due(case: Case, start: datetime, policy: Policy) -> Due:
+    """Entered tier + min(share of the final reply, the matter's own limit), afresh in each tier.
+
+    [ours] A case that starts higher keeps the unused shares of the tiers below.
+    """
+    assert case.tier is not None
+    first = min((*case.entered, case.tier), key=list(Tier).index)
+    percent = policy.tier_percent(case.tier, first)
+    final_reply = policy.clocks["final_reply"].limit_for(case.urgency)
+    assert final_reply is not None
+    whole = due(start, final_reply, policy.calendar).at - start
+    budget = Due(start + whole * percent / 100, provisional=False)
+    own = policy.resolve_limits.get(case.category or "")
+    if own is None:
+        return budget
+    return min(budget, due(start, own, policy.calendar), key=lambda one: one.at)
+
+
+def warnings(start: datetime, due_at: datetime, policy: Policy) -> tuple[datetime, ...]:
+    """When a clock warns before its breach, each mark at most once."""
+    length = due_at - start
+    return tuple(start + length * percent / 100 for percent in policy.warn_percents(length))
+
+
+def on_breach(rule: ClockRule, case: Case, policy: Policy) -> tuple[OnBreach, timedelta | None]:
+    """What a breach does and how often it is said again; above the last tier is supervision."""
+    if rule.on_breach == "promote" and case.tier is not None and next_tier(case.tier) is None:
+        top = policy.settings.escalation.at_the_top
+        every = top.supervise_every_U1 if case.urgency == "U1" else top.supervise_every
+        return "supervise", every
+    return rule.on_breach, rule.repeat_for(case.urgency)
+
+
+def start(case: Case, moments: Iterable[str], policy: Policy, now: datetime) -> Case:
+    """Start, afresh, every clock of these moments that applies to the case as it now stands.
+
+    A clock that runs from receipt and is past already, because the matter was classified late, is
+    due after the policy's grace. [ours]
+    """
+    wanted = set(moments)
+    running = {clock.name: clock for clock in case.clocks}
+    generations = dict(case.generations)
+    calendar = case.calendar
+    for name, rule in policy.clocks.items():
+        if rule.start not in wanted or not applies(rule, case, policy):
+            continue
+        from_receipt = rule.start == "received"
+        begun = case.received_at if from_receipt else now
+        when = due_of(rule, case, begun, policy)
+        if from_receipt and (name in case.on_time or is_running(running.get(name), when.at)):
+            continue
+        generations[name] = generations.get(name, 0) + 1
+        running[name] = new_clock(rule, case, generations[name], begun, when.at, policy, now)
+        if when.provisional:
+            calendar = f"{policy.calendar.version}/provisional"
+    clocks = tuple(running.values())
+    return replace(case, clocks=clocks, generations=generations, calendar=calendar)
+
+
+def is_running(clock: Clock | None, due_at: datetime) -> bool:
+    """Whether this promise runs already: from receipt it is made once, not with each step."""
+    return clock is not None and clock.due_at == due_at
+
+
+def new_clock(
+    rule: ClockRule,
+    case: Case,
+    generation: int,
+    begun: datetime,
+    due_at: datetime,
+    policy: Policy,
+    now: datetime,
+) -> Clock:
+    """A clock of this generation; one that is past already has the policy's grace."""
+    if due_at <= now:
+        due_at = now + policy.settings.unclassified.grace_after_classifying
+    does, repeat = on_breach(rule, case, policy)
+    owner = owner_of(rule, case, policy)
+    return Clock(
+        name=rule.name,
+        generation=generation,
+        owner_division=owner.division,
+        owner_role=owner.role,
+        started_at=begun,
+        due_at=due_at,
+        warn_at=warnings(begun, due_at, policy),
+        on_breach=does,
+        repeat=repeat,
+    )
+
+
+def keep(case: Case, names: Iterable[str], now: datetime) -> Case:
+    """These promises were fulfilled: stop their clocks and record whether in time."""
+    names = set(names)
+    on_time = {c.name: now <= c.due_at for c in case.clocks if c.name in names}
+    return drop(replace(case, on_time={**case.on_time, **on_time}) if on_time else case, names)
+
+
+def drop(case: Case, names: Iterable[str]) -> Case:
+    """These promises are void: stop their clocks, and record nothing."""
+    names = set(names)
+    ended = [clock.name for clock in case.clocks if clock.name in names]
+    if not ended:
+        return case
+    generations = dict(case.generations)
+    for name in ended:
+        generations[name] += 1
+    running = tuple(clock for clock in case.clocks if clock.name not in names)
+    return replace(case, clocks=running, generations=generations)
+
+
+def reassign(case: Case, policy: Policy) -> Case:
+    """After a change of holder: clocks whose owner changed get him, and a new generation.
+
+    The promise itself goes on: its start and due time stay, so no warning is given twice.
+    """
+    generations = dict(case.generations)
+    clocks: list[Clock] = []
+    for clock in case.clocks:
+        owner = owner_of(policy.clocks[clock.name], case, policy)  # type: ignore[index]
+        if owner == (clock.owner_division, clock.owner_role):
+            clocks.append(clock)
+            continue
+        generations[clock.name] += 1
+        clocks.append(
+            replace(
+                clock,
+                generation=generations[clock.name],
+                owner_division=owner.division,
+                owner_role=owner.role,
+                answered=False,
+            )
+        )
+    return replace(case, clocks=tuple(clocks), generations=generations)
+
+
+def answered(case: Case, name: str) -> Case:
+    """The order of this clock's generation was answered; the breach itself stands."""
+    return replace(
+        case,
+        clocks=tuple(
+            replace(clock, answered=True) if clock.name == name else clock for clock in case.clocks
+        ),
+    )

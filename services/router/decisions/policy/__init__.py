@@ -1,0 +1,31 @@
+"""The policy of a city: read from files or rows, checked against the law, one value for decisions.
+
+    read_part(kind, text, file)   the text of a data file   -> Part: rows as they travel, with lines
+    parse_policy(version, parts)  the parts of one version  -> Policy, or PolicyRefused
+
+problems  what is wrong, where          parts     text to rows
+terms     closed words and units        sections  the shape of each top-level key
+settings  the policy file, typed        statutes  what the law fixes
+tables    the checks of the tables      model     the value
+"""
+
+from services.router.decisions.policy.model import ClockRule, Policy, parse_policy
+from services.router.decisions.policy.parts import Part, read_part
+from services.router.decisions.policy.problems import PolicyRefused, Problem
+from services.router.decisions.policy.settings import Settings
+from services.router.decisions.policy.terms import ClockName, ClockOwner, Role, elapsed
+
+__all__ = [
+    "ClockName",
+    "ClockOwner",
+    "ClockRule",
+    "Part",
+    "Policy",
+    "PolicyRefused",
+    "Problem",
+    "Role",
+    "Settings",
+    "elapsed",
+    "parse_policy",
+    "read_part",
+]

@@ -1,0 +1,67 @@
+"""Which division holds a case: by tier and place, never the accused, never too low."""
+
+from typing import Final
+
+from services.router.decisions.policy import Policy, Role
+from services.router.decisions.routing.reasons import Rule
+from shared.divisions import CITY, DivisionCode, Tier, ancestor, is_within, parent, tier_of
+from shared.events import CategoryRow, Urgency
+
+ORDER: Final = {tier: n for n, tier in enumerate(Tier)}
+_ROLES: Final[dict[Tier | None, Role]] = {
+    Tier.GRID: "grid_head",
+    Tier.COMMUNITY: "community_officer",
+    Tier.STREET: "street_dispatcher",
+    Tier.DISTRICT: "district_dispatcher",
+    None: "city_dispatcher",
+}
+_SHIELDED_FAMILIES: Final = frozenset("RSE")
+
+
+def role_of(division: DivisionCode) -> Role:
+    """Who answers for what a division holds, and is its dispatcher."""
+    return _ROLES[tier_of(division)]
+
+
+def holder_for(tier: Tier, place: str, accused: str | None, policy: Policy) -> DivisionCode:
+    """The division that holds a case of `place` at `tier`: the one it lies in.
+
+    A place known less exactly holds it itself. The accused and everything below it never do: then
+    it is the next division above the accused, and above a district the city's dispatcher, which is
+    no tier. Petition Regs 30, 46. [law]
+    """
+    known = smallest_known(place, policy)
+    return apart_from_accused(ancestor(known, tier) or known, accused, policy)
+
+
+def smallest_known(code: str, policy: Policy) -> DivisionCode:
+    """The listed division that a code names or lies in; the city if there is none."""
+    division = DivisionCode(code)
+    while division != CITY and division not in policy.divisions:
+        division = parent(division)
+    return division
+
+
+def lowest_tier(row: CategoryRow, urgency: Urgency, policy: Policy) -> tuple[Tier, Rule] | None:
+    """The lowest tier that may hold such a matter and the rule that says so; None if any may."""
+    skip_to = policy.settings.escalation.skip_to
+    floors: list[tuple[Tier, Rule]] = []
+    if urgency == "U1":
+        floors.append((skip_to.U1, "B3.4/urgent"))
+    if is_shielded(row):
+        floors.append((skip_to.restricted_report_or_safety, "B3.4/sensitive"))
+    if row.code in policy.settings.first_tier.mass_incident:
+        floors.append((skip_to.confirmed_mass_incident, "B3.4/mass-incident"))
+    return max(floors, key=lambda floor: ORDER[floor[0]], default=None)
+
+
+def is_shielded(row: CategoryRow) -> bool:
+    """Whether a matter is restricted and kept from the lowest tiers: reports and safety. [ours]"""
+    return row.sensitivity == 2 and row.code[0] in _SHIELDED_FAMILIES
+
+
+def apart_from_accused(division: DivisionCode, accused: str | None, policy: Policy) -> DivisionCode:
+    """The division itself, or the first above it that is neither the accused nor below it."""
+    if accused and is_within(division, DivisionCode(accused)):
+        return smallest_known(parent(DivisionCode(accused)), policy)
+    return division

@@ -1,0 +1,385 @@
+"""Every SQL statement of the router; one function, one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import orjson
+
+from services.router.decisions.case import CASE, Case, Duty, duties
+from shared.postgres import Transaction
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class HistoryRow(NamedTuple):
+    """One step of a case: what happened, who did it, why, and what it set."""
+
+    case_id: UUID
+    seq: int
+    epoch: int
+    version: int
+    at: datetime
+    event: str
+    transitions: tuple[str, ...]
+    rule: str
+    actor: str
+    role: str
+    division: str
+    caused_by: str
+    detail: bytes
+    changed: bytes
+
+
+class QueueEntry(NamedTuple):
+    """A line of a queue: a case held there (`clock` empty) or a clock owned there."""
+
+    due_at: datetime
+    case_id: UUID
+    clock: str
+    role: str
+    doc: bytes
+
+
+class FirstAnswer(NamedTuple):
+    """What was answered to an Idempotency-Key the first time."""
+
+    body_hash: bytes
+    status: int
+    answer: bytes
+
+
+# ---------------------------------------------------------------- cases
+
+
+async def locked(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Case]:
+    """These cases, locked in the order that everybody takes."""
+    rows = await tx.fetch(
+        "select doc from cases where case_id = any($1::uuid[]) order by case_id for update",
+        sorted(case_ids),
+    )
+    cases = [CASE.validate_json(row["doc"]) for row in rows]
+    return {case.id: case for case in cases}
+
+
+async def case(tx: Transaction, case_id: UUID) -> Case | None:
+    """A case as it stands."""
+    doc = await tx.fetchval("select doc from cases where case_id = $1", case_id)
+    return None if doc is None else CASE.validate_json(doc)
+
+
+async def insert(tx: Transaction, cases: Sequence[Case]) -> int:
+    """Keep new cases; says how many were new."""
+    return len(
+        await tx.fetch(
+            """
+            insert into cases (case_id, number, open, holder, role, stage, next_deadline,
+                               version, epoch, seq, doc)
+            select * from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[],
+                                 $6::text[], $7::timestamptz[], $8::int[], $9::int[], $10::int[],
+                                 $11::json[])
+            on conflict do nothing returning 1
+            """,
+            *columns(cases),
+        )
+    )
+
+
+async def update(tx: Transaction, cases: Sequence[Case]) -> None:
+    """Keep changed cases."""
+    await tx.execute(
+        """
+        update cases c
+        set number = n.number, open = n.open, holder = n.holder, role = n.role, stage = n.stage,
+            next_deadline = n.next_deadline, version = n.version, epoch = n.epoch, seq = n.seq,
+            doc = n.doc
+        from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[],
+                    $7::timestamptz[], $8::int[], $9::int[], $10::int[], $11::json[])
+             as n (case_id, number, open, holder, role, stage, next_deadline, version, epoch, seq,
+                   doc)
+        where c.case_id = n.case_id
+        """,
+        *columns(cases),
+    )
+
+
+def columns(cases: Sequence[Case]) -> tuple[list[object], ...]:
+    """Cases as the arrays that the statements take."""
+    return (
+        [case.id for case in cases],
+        [case.number for case in cases],
+        [case.is_open for case in cases],
+        [case.holder for case in cases],
+        [case.role for case in cases],
+        [case.stage for case in cases],
+        [case.next_deadline or NEVER for case in cases],
+        [case.version for case in cases],
+        [case.epoch for case in cases],
+        [case.seq for case in cases],
+        [CASE.dump_json(case, exclude_defaults=True).decode() for case in cases],
+    )
+
+
+async def forget_duties(tx: Transaction, case_ids: Sequence[UUID]) -> None:
+    """The clocks that others own on these cases are written anew."""
+    await tx.execute("delete from duties where case_id = any($1::uuid[])", list(case_ids))
+
+
+async def add_duties(tx: Transaction, cases: Sequence[Case]) -> None:
+    """The clocks that others own on these cases."""
+    rows: list[tuple[UUID, Duty]] = [(case.id, duty) for case in cases for duty in duties(case)]
+    if not rows:
+        return
+    await tx.execute(
+        """
+        insert into duties (case_id, clock, division, role, due_at)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+        """,
+        [case_id for case_id, _ in rows],
+        [duty.clock for _, duty in rows],
+        [duty.division for _, duty in rows],
+        [duty.role for _, duty in rows],
+        [duty.due_at for _, duty in rows],
+    )
+
+
+# ---------------------------------------------------------------- history
+
+
+async def add_history(tx: Transaction, rows: Sequence[HistoryRow]) -> None:
+    """What happened, step by step."""
+    await tx.execute(
+        """
+        insert into history (case_id, seq, epoch, version, at, event, transitions, rule, actor,
+                             role, division, caused_by, detail, changed)
+        select case_id, seq, epoch, version, at, event, string_to_array(transitions, ' '), rule,
+               actor, role, division, caused_by, detail, changed
+        from unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::timestamptz[], $6::text[],
+                    $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+                    $13::json[], $14::json[])
+             as h (case_id, seq, epoch, version, at, event, transitions, rule, actor, role,
+                   division, caused_by, detail, changed)
+        """,
+        [row.case_id for row in rows],
+        [row.seq for row in rows],
+        [row.epoch for row in rows],
+        [row.version for row in rows],
+        [row.at for row in rows],
+        [row.event for row in rows],
+        [" ".join(row.transitions) for row in rows],
+        [row.rule for row in rows],
+        [row.actor for row in rows],
+        [row.role for row in rows],
+        [row.division for row in rows],
+        [row.caused_by for row in rows],
+        [row.detail.decode() for row in rows],
+        [row.changed.decode() for row in rows],
+    )
+
+
+async def history(tx: Transaction, case_id: UUID, after_seq: int, limit: int) -> list[HistoryRow]:
+    """A case's steps in order, after one of them."""
+    rows = await tx.fetch(
+        """
+        select case_id, seq, epoch, version, at, event, transitions, rule, actor, role, division,
+               caused_by, detail, changed
+        from history where case_id = $1 and seq > $2 order by epoch, seq limit $3
+        """,
+        case_id,
+        after_seq,
+        limit,
+    )
+    return [
+        HistoryRow(
+            row["case_id"],
+            row["seq"],
+            row["epoch"],
+            row["version"],
+            row["at"],
+            row["event"],
+            tuple(row["transitions"]),
+            row["rule"],
+            row["actor"],
+            row["role"],
+            row["division"],
+            row["caused_by"],
+            row["detail"].encode(),
+            row["changed"].encode(),
+        )
+        for row in rows
+    ]
+
+
+async def routings(
+    tx: Transaction, case_id: UUID
+) -> list[tuple[datetime, str, str, dict[str, object]]]:
+    """(when, event, rule, routing) of each decision about where a case goes, newest first."""
+    rows = await tx.fetch(
+        """
+        select at, event, rule, detail -> 'routing' as routing from history
+        where case_id = $1 and detail -> 'routing' is not null order by epoch desc, seq desc
+        """,
+        case_id,
+    )
+    return [(row["at"], row["event"], row["rule"], orjson.loads(row["routing"])) for row in rows]
+
+
+# ---------------------------------------------------------------- queues
+
+
+async def queue(
+    tx: Transaction, division: str, after: tuple[datetime, UUID, str], limit: int
+) -> list[QueueEntry]:
+    """Cases held and clocks owned by a division, by due date, after a place in the listing."""
+    rows = await tx.fetch(
+        """
+        select * from (
+            (select next_deadline as due_at, case_id, '' as clock, role, doc from cases
+             where open and holder = $1 and (next_deadline, case_id, '') > ($2, $3, $4)
+             order by next_deadline, case_id limit $5)
+            union all
+            (select d.due_at, d.case_id, d.clock, d.role, c.doc
+             from duties d join cases c using (case_id)
+             where d.division = $1 and (d.due_at, d.case_id, d.clock) > ($2, $3, $4)
+             order by d.due_at, d.case_id, d.clock limit $5)
+        ) both_ order by due_at, case_id, clock limit $5
+        """,
+        division,
+        *after,
+        limit,
+    )
+    return [
+        QueueEntry(row["due_at"], row["case_id"], row["clock"], row["role"], row["doc"].encode())
+        for row in rows
+    ]
+
+
+# ---------------------------------------------------------------- blocked
+
+
+async def blocked(tx: Transaction, case_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these cases wait behind a parked event; the row is locked."""
+    rows = await tx.fetch(
+        """
+        select case_id from blocked_cases where case_id = any($1::uuid[])
+        order by case_id for update
+        """,
+        sorted(case_ids),
+    )
+    return {row["case_id"] for row in rows}
+
+
+async def block(tx: Transaction, case_ids: Sequence[UUID], reasons: Sequence[str]) -> None:
+    """The events of these petitions wait from now on."""
+    await tx.execute(
+        """
+        insert into blocked_cases (case_id, reason)
+        select * from unnest($1::uuid[], $2::text[]) on conflict do nothing
+        """,
+        list(case_ids),
+        list(reasons),
+    )
+
+
+async def unblock(tx: Transaction, case_id: UUID) -> None:
+    """Nothing of this petition waits any more."""
+    await tx.execute("delete from blocked_cases where case_id = $1", case_id)
+
+
+async def blocked_count(tx: Transaction) -> int:
+    """How many petitions wait."""
+    return int(await tx.fetchval("select count(*) from blocked_cases"))
+
+
+# ---------------------------------------------------------------- commands
+
+
+async def first_answer(tx: Transaction, actor: str, key: str) -> FirstAnswer | None:
+    """What was answered to this key."""
+    row = await tx.fetchrow(
+        "select body_hash, status, answer from commands where actor = $1 and key = $2", actor, key
+    )
+    return None if row is None else FirstAnswer(row["body_hash"], row["status"], row["answer"])
+
+
+async def keep_answer(
+    tx: Transaction, actor: str, key: str, body_hash: bytes, status: int, answer: bytes
+) -> None:
+    """Keep the first answer to a key."""
+    await tx.execute(
+        """
+        insert into commands (actor, key, body_hash, status, answer) values ($1, $2, $3, $4, $5)
+        """,
+        actor,
+        key,
+        body_hash,
+        status,
+        answer,
+    )
+
+
+async def forget_answers(tx: Transaction) -> None:
+    """Answers are kept for seven days."""
+    await tx.execute(
+        """
+        delete from commands where (actor, key) in (
+            select actor, key from commands
+            where answered_at < clock_timestamp() - interval '7 days' limit 1000)
+        """
+    )
+
+
+# ---------------------------------------------------------------- policy
+
+
+async def newest_policy(tx: Transaction) -> int | None:
+    """The version in force."""
+    version = await tx.fetchval("select max(version) from policy_versions")
+    return None if version is None else int(version)
+
+
+async def lock_policy(tx: Transaction) -> None:
+    """One loader at a time."""
+    await tx.execute("select pg_advisory_xact_lock(7710010)")
+
+
+async def policy_rows(
+    tx: Transaction, version: int
+) -> list[tuple[str, int, list[dict[str, object]]]]:
+    """(kind, n, rows) of a version."""
+    rows = await tx.fetch(
+        "select kind, n, rows from policy_parts where version = $1 order by kind, n", version
+    )
+    return [(row["kind"], row["n"], orjson.loads(row["rows"])) for row in rows]
+
+
+async def add_policy_version(
+    tx: Transaction, version: int, sha256: str, parts: int, loaded_by: str
+) -> None:
+    """A new version."""
+    await tx.execute(
+        "insert into policy_versions (version, sha256, parts, loaded_by) values ($1, $2, $3, $4)",
+        version,
+        sha256,
+        parts,
+        loaded_by,
+    )
+
+
+async def add_policy_parts(
+    tx: Transaction, version: int, parts: Sequence[tuple[str, int, bytes]]
+) -> None:
+    """The parts of a version."""
+    await tx.execute(
+        """
+        insert into policy_parts (version, kind, n, rows)
+        select $1, * from unnest($2::text[], $3::int[], $4::json[])
+        """,
+        version,
+        [kind for kind, _, _ in parts],
+        [n for _, n, _ in parts],
+        [rows.decode() for _, _, rows in parts],
+    )

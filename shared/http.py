@@ -1,0 +1,300 @@
+"""HTTP for every service: problems (RFC 9457), limits, paging, health, metrics, the API page.
+
+Services bring routes; this brings what all of them do alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import telemetry
+from shared.identity import Actor, NotIdentified, actor_of
+from shared.postgres import WEATHER
+
+if TYPE_CHECKING:
+    from shared.service import Process
+
+logger = logging.getLogger(__name__)
+
+TYPE = "https://casegrid.example/problems/"
+
+
+class Problem(Exception):
+    """An answer that says what is wrong and what to do about it."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: object,
+    ) -> None:
+        super().__init__(slug)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+
+def problem_response(problem: Problem) -> Response:
+    """A problem as RFC 9457 writes it."""
+    body = {
+        "type": TYPE + problem.slug,
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+    } | problem.members
+    return Response(
+        orjson.dumps(body),
+        problem.status,
+        problem.headers,
+        media_type="application/problem+json",
+    )
+
+
+def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps(value), status, headers, media_type="application/json")
+
+
+def invalid(error: ValidationError | RequestValidationError) -> Problem:
+    """What is wrong with a request, field by field; never what was sent."""
+    problems = [
+        {"field": ".".join(str(part) for part in e["loc"] if part != "body"), "says": e["msg"]}
+        for e in error.errors()
+    ]
+    if any(e["type"] in ("json_invalid", "json_type") for e in error.errors()):
+        return Problem(400, "malformed-json", "The body is not readable JSON.", errors=problems)
+    return Problem(
+        422,
+        "invalid-request",
+        "Some fields are wrong; each is named under `errors`. Correct them and send again.",
+        errors=problems,
+    )
+
+
+def busy(detail: str, seconds: int = 2) -> Problem:
+    """Not now: nothing was kept; try again after a while."""
+    return Problem(503, "try-again", detail, headers={"Retry-After": str(seconds)})
+
+
+def require_json(request: Request) -> None:
+    """Bodies are JSON. Raises a 415 `Problem`."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise Problem(415, "wrong-media-type", "Send the body as `Content-Type: application/json`.")
+
+
+def cursor_of(parts: list[Any]) -> str:
+    """An opaque place in a listing."""
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def parts_of(cursor: str, length: int) -> list[Any]:
+    """The place that a cursor stands for. Raises a 422 `Problem`."""
+    try:
+        parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        parts = None
+    if not isinstance(parts, list) or len(parts) != length:
+        raise Problem(
+            422, "invalid-cursor", "The cursor is not one of ours: leave it out to begin anew."
+        )
+    return parts
+
+
+def process_of(request: Request) -> Process:
+    """The process that answers."""
+    process: Process = request.app.state.process
+    return process
+
+
+def actor(request: Request) -> Actor:
+    """Who asks. Raises a 401 `Problem`."""
+    try:
+        return actor_of(process_of(request).settings, request.headers.get("authorization"))
+    except NotIdentified as unknown:
+        raise Problem(
+            401, "not-identified", str(unknown), headers={"WWW-Authenticate": "Bearer"}
+        ) from unknown
+
+
+# ---------------------------------------------------------------- around every route
+
+
+class Around:
+    """Counts and times each request, and stops bodies that are too large, before any route."""
+
+    def __init__(self, app: ASGIApp, max_body: int) -> None:
+        self.app = app
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        telemetry.REQUESTS_UNDER_WAY.inc()
+        try:
+            if declared_length(scope) > self.max_body:
+                await problem_response(self.too_large())(scope, receive, counted)
+            else:
+                await self.app(scope, self.limited(receive), counted)
+        finally:
+            telemetry.REQUESTS_UNDER_WAY.dec()
+            route = getattr(scope.get("route"), "path", "(none)")
+            telemetry.REQUESTS.labels(route, scope["method"], str(status)).inc()
+            telemetry.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+
+    def too_large(self) -> Problem:
+        """The 413 of this service."""
+        return Problem(
+            413, "body-too-large", f"A body may have {self.max_body} bytes; send a shorter one."
+        )
+
+    def limited(self, receive: Receive) -> Receive:
+        """Counts a body that came without a length."""
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self.max_body:
+                raise self.too_large()
+            return message
+
+        return counted
+
+
+def declared_length(scope: Scope) -> int:
+    """The Content-Length of a request, 0 without one."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+def on_problem(_: Request, problem: Exception) -> Response:
+    """Ours."""
+    assert isinstance(problem, Problem)
+    return problem_response(problem)
+
+
+def on_invalid(_: Request, error: Exception) -> Response:
+    """FastAPI's own checks of path and query."""
+    assert isinstance(error, RequestValidationError)
+    return problem_response(invalid(error))
+
+
+def on_http(_: Request, error: Exception) -> Response:
+    """No such path, no such method."""
+    assert isinstance(error, HTTPException)
+    slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    details = {
+        404: "There is nothing under this address; /docs lists all that there is.",
+        405: "This address takes other methods; see the `Allow` header.",
+    }
+    detail = details.get(error.status_code, error.detail)
+    return problem_response(Problem(error.status_code, slug, detail, headers=error.headers or {}))
+
+
+def on_weather(_: Request, error: Exception) -> Response:
+    """The database is away: nothing was kept."""
+    telemetry.WEATHER.labels("http", type(error).__name__).inc()
+    return problem_response(
+        busy("The database does not answer just now. Nothing was kept; send it again.")
+    )
+
+
+def on_bug(_: Request, error: Exception) -> Response:
+    """Ours: logged with its trace, told without it."""
+    logger.error("a request met a bug", exc_info=error)
+    return problem_response(
+        Problem(500, "internal-error", "This is our fault and was logged. Nothing was kept.")
+    )
+
+
+# ---------------------------------------------------------------- every service's own routes
+
+operations = APIRouter(tags=["operations"])
+
+
+@operations.get("/livez", summary="Alive: asks nobody else")
+async def livez() -> Response:
+    """200 as long as the process answers."""
+    return json({"status": "alive"})
+
+
+@operations.get("/readyz", summary="Ready, degraded or down, and why")
+async def readyz(request: Request) -> Response:
+    """503 only when requests cannot be served; degraded is 200 with its reasons."""
+    process = process_of(request)
+    reasons = process.health.reasons
+    try:
+        async with process.pool.acquire(timeout=2) as connection:
+            await connection.fetchval("select 1", timeout=2)
+    except WEATHER as away:
+        detail = {"database": type(away).__name__} | reasons
+        return json({"status": "down", "reasons": detail}, 503, {"Retry-After": "2"})
+    return json({"status": "degraded" if reasons else "ready", "reasons": reasons})
+
+
+@operations.get("/metrics", summary="Prometheus metrics", include_in_schema=True)
+async def metrics(request: Request) -> Response:
+    """The text format of Prometheus."""
+    process = process_of(request)
+    telemetry.POOL_IN_USE.set(process.pool.get_size() - process.pool.get_idle_size())
+    telemetry.POOL_SIZE.set(process.pool.get_size())
+    telemetry.READY.set(0.5 if process.health.reasons else 1)
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def create_app(process: Process, routes: APIRouter) -> ASGIApp:
+    """The application of a service."""
+    app: FastAPI = FastAPIOffline(
+        title=f"Casegrid {process.service.name}",
+        description=process.service.about,
+        version="0.1.0",
+        redirect_slashes=False,
+    )
+    app.state.process = process
+    app.include_router(routes)
+    app.include_router(operations)
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    for weather in WEATHER:
+        app.add_exception_handler(weather, on_weather)
+    app.add_exception_handler(Exception, on_bug)
+    return Around(app, process.settings.max_body_bytes)
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]

@@ -1,0 +1,104 @@
+"""Who acts: an `Actor` on every command, from a signed token.
+
+The development issuer of the local stack signs with a shared key (HS256). A full identity
+provider takes its place later; the `Actor` stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import jwt
+
+from shared.clock import wall
+from shared.divisions import CITY, is_within
+from shared.settings import Settings
+
+ISSUER = "casegrid-development"
+AUDIENCE = "casegrid"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person or a service: what they may do, and for which area.
+
+    `division` is the area they act for (a code prefix, or the city); `office` the office, if any.
+    """
+
+    subject: str
+    roles: frozenset[str]
+    division: str
+    office: str | None = None
+
+    def acts_for(self, division: str) -> bool:
+        """Whether a division lies in this actor's area."""
+        return is_within(division, self.division)
+
+
+SYSTEM = "system"
+"""The role of our own services; no token carries it."""
+
+
+def service_actor(name: str) -> Actor:
+    """One of our own services, as the actor of a command that came over Kafka."""
+    return Actor(f"service:{name}", frozenset({SYSTEM}), CITY)
+
+
+class NotIdentified(Exception):
+    """No token, or one that does not hold; the message says which."""
+
+
+def issue(
+    secret: str,
+    subject: str,
+    roles: Sequence[str],
+    division: str,
+    office: str | None = None,
+    lasts: timedelta = timedelta(hours=12),
+) -> str:
+    """A token of the development issuer. Raises `NotIdentified` without a key."""
+    if len(secret.encode()) < 32:
+        raise NotIdentified("CASEGRID_TOKEN_SECRET is not set (32 bytes or more): no issuer")
+    now = wall()
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": subject,
+        "iat": now,
+        "exp": now + lasts,
+        "roles": [role for role in roles if role != SYSTEM],
+        "division": division,
+        "office": office,
+    }
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def actor_of(settings: Settings, authorization: str | None) -> Actor:
+    """The actor of an `Authorization` header. Raises `NotIdentified`."""
+    if settings.token_secret is None:
+        raise NotIdentified("this service takes no tokens: CASEGRID_TOKEN_SECRET is not set")
+    if authorization is None or not authorization.startswith("Bearer "):
+        raise NotIdentified("send `Authorization: Bearer <token>`")
+    try:
+        claims = jwt.decode(
+            authorization.removeprefix("Bearer "),
+            settings.token_secret.get_secret_value(),
+            algorithms=["HS256"],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            options={"require": ["exp", "iat", "sub"]},
+        )
+    except jwt.InvalidTokenError as wrong:
+        raise NotIdentified(f"the token does not hold: {type(wrong).__name__}") from wrong
+    roles = claims.get("roles")
+    division = claims.get("division")
+    if not isinstance(roles, list) or not isinstance(division, str):
+        raise NotIdentified("the token lacks roles or division")
+    return Actor(
+        claims["sub"],
+        frozenset(str(role) for role in roles if role != SYSTEM),
+        division,
+        claims.get("office"),
+    )

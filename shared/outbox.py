@@ -1,0 +1,198 @@
+"""Say this when the transaction commits; and the relay that carries it to Kafka.
+
+A handler appends `Saying`s to its transaction. One relay per service reads the oldest rows of all
+lanes, sends one batch per lane, and deletes what the broker acknowledged. Two relays would
+overtake each other, so each holds a session lock; reading "after the last id" would skip rows
+that commit late, so it always starts at the oldest row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import orjson
+
+from shared.events import Data, Envelope, Topic, dump
+from shared.kafka import Lane, Message, lane_of
+from shared.postgres import Transaction
+
+RELAY_LOCK = 7_710_002
+ROUND = 2_000
+
+
+class Saying(NamedTuple):
+    """An event to be said when the transaction commits."""
+
+    topic: Topic
+    envelope: Envelope
+    data: Data
+
+
+class Row(NamedTuple):
+    """A waiting row of the outbox."""
+
+    id: int
+    lane: Lane
+    message: Message
+
+
+Send = Callable[
+    [Mapping[Lane, Sequence[Message]]], Awaitable[tuple[dict[Lane, int], dict[Lane, str]]]
+]
+
+
+def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0, binary mode; `epoch`, `seq`, `causedby` and `clock` are our extensions."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(envelope.event_id).encode()),
+        ("ce_source", envelope.source.encode()),
+        ("ce_type", envelope.type.encode()),
+        ("ce_time", envelope.occurred_at.isoformat().encode()),
+        ("content-type", b"application/json"),
+        ("ce_epoch", str(envelope.order.epoch).encode()),
+        ("ce_seq", str(envelope.order.seq).encode()),
+        ("ce_causedby", envelope.caused_by.encode()),
+        ("ce_clock", envelope.clock.encode()),
+    ]
+    if envelope.traceparent:
+        headers.append(("traceparent", envelope.traceparent.encode()))
+    return headers
+
+
+def pack(headers: Iterable[tuple[str, bytes]]) -> bytes:
+    """Headers as the outbox keeps them."""
+    return orjson.dumps([(name, value.decode()) for name, value in headers])
+
+
+def unpack(packed: bytes) -> list[tuple[str, bytes]]:
+    """The headers of an outbox row."""
+    return [(name, value.encode()) for name, value in orjson.loads(packed)]
+
+
+async def append(tx: Transaction, sayings: Sequence[Saying]) -> int:
+    """Say these when the transaction commits, in this order; returns their bytes."""
+    if not sayings:
+        return 0
+    keys = [saying.envelope.subject for saying in sayings]
+    headers = [pack(headers_of(saying.envelope)) for saying in sayings]
+    values = [dump(saying.data) for saying in sayings]
+    await tx.execute(
+        """
+        insert into outbox (topic, lane, event_id, key, headers, value)
+        select * from unnest($1::text[], $2::smallint[], $3::uuid[], $4::text[], $5::bytea[],
+                             $6::bytea[])
+        """,
+        [saying.topic.value for saying in sayings],
+        [lane_of(saying.topic, key) for saying, key in zip(sayings, keys, strict=True)],
+        [saying.envelope.event_id for saying in sayings],
+        keys,
+        headers,
+        values,
+    )
+    return sum(map(len, values)) + sum(map(len, headers))
+
+
+async def epoch(tx: Transaction) -> int:
+    """The epoch of this database: raised when it was restored from a backup."""
+    return int(await tx.fetchval("select epoch from epochs"))
+
+
+async def waiting(tx: Transaction) -> tuple[int, float]:
+    """How many rows wait, and the age of the oldest in seconds."""
+    row = await tx.fetchrow(
+        """
+        select (select count(*) from (select 1 from outbox limit 100001) few) as depth,
+               coalesce(extract(epoch from clock_timestamp() -
+                   (select said_at from outbox order by id limit 1)), 0)::float8 as age
+        """
+    )
+    assert row is not None
+    return row["depth"], row["age"]
+
+
+async def still_waiting(tx: Transaction, event_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these events have not left the outbox yet."""
+    rows = await tx.fetch(
+        "select event_id from outbox where event_id = any($1::uuid[])", list(event_ids)
+    )
+    return {row["event_id"] for row in rows}
+
+
+async def oldest(tx: Transaction, resting: Sequence[Lane]) -> list[Row]:
+    """The oldest waiting rows of all lanes that are not resting."""
+    rows = await tx.fetch(
+        """
+        select id, topic, lane, key, headers, value from outbox
+        where not (topic || '/' || lane) = any($1::text[])
+        order by id limit $2
+        """,
+        [f"{topic}/{lane}" for topic, lane in resting],
+        ROUND,
+    )
+    return [
+        Row(
+            row["id"],
+            (Topic(row["topic"]), row["lane"]),
+            Message(row["key"].encode(), row["value"], unpack(row["headers"])),
+        )
+        for row in rows
+    ]
+
+
+async def delete(tx: Transaction, ids: Sequence[int]) -> None:
+    """These were acknowledged."""
+    await tx.execute("delete from outbox where id = any($1::bigint[])", list(ids))
+
+
+class RelayRound(NamedTuple):
+    """What a round did; `more` when rows are left for the next at once."""
+
+    sent: Counter[Topic]
+    refused: dict[Lane, str]
+    more: bool
+
+
+async def relay_once(tx: Transaction, send: Send, resting: Sequence[Lane] = ()) -> RelayRound:
+    """Carry the oldest rows to Kafka: one batch per lane, await all, one delete.
+
+    Raises `shared.kafka.Unknown` when an answer is missing; nothing is deleted then.
+    """
+    rows = await oldest(tx, resting)
+    lanes: dict[Lane, list[Row]] = {}
+    for row in rows:
+        lanes.setdefault(row.lane, []).append(row)
+    if not lanes:
+        return RelayRound(Counter(), {}, more=False)
+    counts, refused = await send({k: [row.message for row in v] for k, v in lanes.items()})
+    done = [row.id for lane, n in counts.items() for row in lanes[lane][:n]]
+    await delete(tx, done)
+    sent = Counter({lane[0]: 0 for lane in counts})
+    for lane, n in counts.items():
+        sent[lane[0]] += n
+    return RelayRound(sent, refused, more=len(rows) == ROUND or len(done) < len(rows))
+
+
+class Wake:
+    """Tells the relay that something was committed; it looks every 20 ms anyway."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def call(self) -> None:
+        """Something was committed."""
+        self.event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until the call, or that long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.event.wait()
+        except TimeoutError:
+            return
+        finally:
+            self.event.clear()

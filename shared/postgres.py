@@ -1,0 +1,115 @@
+"""PostgreSQL: the pool, the transaction, the migration runner. No SQL of any service.
+
+A `Transaction` is a connection inside a transaction, and the only thing a store's functions take.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Transaction: TypeAlias = (
+        asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    )
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    Transaction = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+logger = logging.getLogger(__name__)
+SKELETON = Path(__file__).parent / "migrations"
+
+WEATHER = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What passes by itself: the same transaction may be tried again."""
+
+
+def session(lock_timeout_ms: int, name: str) -> dict[str, str]:
+    """The settings of each connection: a lock is not waited for without end, and time is UTC."""
+    return {
+        "application_name": name,
+        "timezone": "UTC",
+        "lock_timeout": str(lock_timeout_ms),
+        "idle_in_transaction_session_timeout": "60000",
+        "jit": "off",
+        "plan_cache_mode": "force_custom_plan",
+    }
+
+
+@asynccontextmanager
+async def open_pool(dsn: str, size: int, lock_timeout_ms: int, name: str) -> AsyncIterator[Pool]:
+    """A pool that never waits at start: with the database away it opens empty and tries later."""
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        command_timeout=60,
+        timeout=10,
+        server_settings=session(lock_timeout_ms, name),
+    )
+    async with pool:
+        yield pool
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Transaction]:
+    """A connection in a transaction: committed at the end, rolled back by any exception."""
+    async with pool.acquire(timeout=10) as connection, connection.transaction():
+        yield connection
+
+
+async def connect(
+    dsn: str, name: str, lock_timeout_ms: int = 5_000
+) -> asyncpg.Connection[asyncpg.Record]:
+    """A dedicated connection outside any pool, for a session lock or a command."""
+    return await asyncpg.connect(
+        dsn, timeout=10, command_timeout=60, server_settings=session(lock_timeout_ms, name)
+    )
+
+
+def pending(folder: Path, done: set[str], prefix: str) -> list[tuple[str, str]]:
+    """(name, SQL) of the numbered files that were not applied yet, in order."""
+    return [
+        (name, path.read_text())
+        for path in sorted(folder.glob("[0-9]*.sql"))
+        if (name := f"{prefix}/{path.name}") not in done
+    ]
+
+
+async def migrate(dsn: str, service: str, folder: Path) -> list[str]:
+    """Apply the skeleton's migrations, then the service's own, once each; says which were new."""
+    connection = await connect(dsn, f"{service}-migrate", lock_timeout_ms=60_000)
+    try:
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(7710001)")
+            await connection.execute(
+                "create table if not exists schema_migrations"
+                " (name text primary key, applied_at timestamptz not null default now())"
+            )
+            rows = await connection.fetch("select name from schema_migrations")
+            done = {row["name"] for row in rows}
+            new = pending(SKELETON, done, "shared") + pending(folder, done, service)
+            for name, sql in new:
+                await connection.execute(sql)
+                await connection.execute("insert into schema_migrations (name) values ($1)", name)
+            return [name for name, _ in new]
+    finally:
+        await connection.close()

@@ -1,0 +1,67 @@
+"""What the environment decides: where Kafka and PostgreSQL are, ports, the clock, limits.
+
+Every name is `CASEGRID_` and the field in capitals: `CASEGRID_DATABASE_URL`, and so on. A service
+started by hand against an external Kafka or PostgreSQL needs nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.clock import Clock
+
+
+class Settings(BaseSettings):
+    """The settings of one process of one service."""
+
+    model_config = SettingsConfigDict(env_prefix="CASEGRID_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(description="this service's own PostgreSQL database, as a URL")
+    database_pool: int = Field(default=10, ge=2, le=200, description="connections of one process")
+    lock_timeout_ms: int = Field(
+        default=5_000, ge=100, description="a lock not had by then is weather"
+    )
+
+    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="host:port, comma-separated")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: str | None = Field(default=None, description="PEM of the authority to trust")
+    kafka_cert_file: str | None = None
+    kafka_key_file: str | None = None
+    kafka_replication: int = Field(default=1, ge=1, description="3 in production")
+    kafka_min_insync: int = Field(default=1, ge=1, description="2 in production")
+    kafka_request_timeout_ms: int = Field(default=10_000, ge=1_000)
+    topic_prefix: str = Field(default="", pattern=r"^[a-z0-9.-]*$")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    max_body_bytes: int = Field(default=64 * 1024, ge=1024, description="larger bodies are 413")
+    accept_queue: int = Field(default=4_000, ge=1, description="petitions waiting for a commit")
+
+    clock_speed: float = Field(default=1.0, gt=0, description="promise seconds per second")
+    clock_base: datetime | None = None
+    clock_base_utc: datetime | None = None
+
+    token_secret: SecretStr | None = Field(
+        default=None,
+        description="key of the development issuer (HS256); without it no token is taken",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("token_secret")
+    @classmethod
+    def long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        """HS256 wants a key of at least 32 bytes (RFC 7518, 3.2)."""
+        if secret is not None and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("CASEGRID_TOKEN_SECRET needs at least 32 bytes")
+        return secret
+
+    def clock(self) -> Clock:
+        """The clock of promises that all services of this stack share."""
+        return Clock(self.clock_speed, self.clock_base, self.clock_base_utc)

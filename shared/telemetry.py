@@ -1,0 +1,101 @@
+"""What every service measures of itself, and how it logs. Labels are bounded; never an id."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600)
+
+REQUESTS = Counter(
+    "casegrid_http_requests", "Answers given, by route and status", ["route", "method", "status"]
+)
+REQUEST_SECONDS = Histogram(
+    "casegrid_http_request_seconds", "From the request to its answer", ["route"], buckets=SECONDS
+)
+REQUESTS_UNDER_WAY = Gauge("casegrid_http_requests_under_way", "Requests without an answer yet")
+
+HEARD = Counter("casegrid_events_heard", "Records handled and committed", ["topic"])
+BATCHES = Counter("casegrid_batches", "Transactions of a consumer that were committed", ["topic"])
+BATCH_SECONDS = Histogram(
+    "casegrid_batch_seconds", "A consumer's transaction, start to commit", ["topic"],
+    buckets=SECONDS,
+)  # fmt: skip
+LAG_SECONDS = Gauge(
+    "casegrid_consumer_lag_seconds", "Age of the last handled record while more wait, else 0",
+    ["topic"],
+)  # fmt: skip
+LAG_RECORDS = Gauge("casegrid_consumer_lag_records", "Records between us and the end", ["topic"])
+MISSED = Counter(
+    "casegrid_records_missed", "Records that a topic no longer held when we came", ["topic"]
+)
+FENCED = Counter(
+    "casegrid_batches_fenced", "Batches undone because another process had moved on", ["topic"]
+)
+WEATHER = Counter(
+    "casegrid_weather", "Times that a broker or database was away and work was tried again",
+    ["loop", "what"],
+)  # fmt: skip
+PARKED_NOW = Gauge("casegrid_parked", "Records that could not be read and wait for a person")
+PARKED = Counter("casegrid_parked_records", "Records that were parked", ["topic"])
+STOPPED_PARTITIONS = Gauge(
+    "casegrid_stopped_partitions", "Partitions stopped at a type this version does not know",
+    ["topic"],
+)  # fmt: skip
+FOREIGN_CLOCK = Counter(
+    "casegrid_foreign_clock_events", "Events stamped by another promise clock than ours", ["topic"]
+)
+
+OUTBOX_DEPTH = Gauge("casegrid_outbox_depth", "Events committed and not yet on Kafka")
+OUTBOX_AGE = Gauge("casegrid_outbox_age_seconds", "Age of the oldest event not yet on Kafka")
+SAID = Counter("casegrid_events_said", "Events that Kafka acknowledged", ["topic"])
+SAID_BYTES = Counter("casegrid_said_bytes", "Bytes of those events, as written", ["topic"])
+REFUSED_LANES = Counter("casegrid_lanes_refused", "Batches the broker refused for good", ["reason"])
+RELAYING = Gauge("casegrid_relay_active", "1 where this process is the relay of its service")
+
+LOOP_LAG = Gauge("casegrid_loop_lag_seconds", "How late the event loop woke, last time")
+POOL_IN_USE = Gauge("casegrid_pool_in_use", "Database connections in use")
+POOL_SIZE = Gauge("casegrid_pool_size", "Database connections open")
+CLOCK_SKEW = Gauge("casegrid_clock_skew_seconds", "Database time less process time")
+READY = Gauge("casegrid_ready", "1 ready, 0.5 degraded, 0 down")
+
+
+def set_up_logging(service: str, level: str) -> None:
+    """JSON lines to standard error, ours and the libraries' alike; a console in a terminal."""
+    shared_steps: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared_steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared_steps,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("aiokafka", "asyncio", "uvicorn", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(service=service)
