@@ -6,6 +6,7 @@ A service's `__main__` makes its command from here and adds its own verbs.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
@@ -21,7 +22,7 @@ from shared.settings import Settings
 from shared.telemetry import set_up_logging
 
 T = TypeVar("T")
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 200)
 complaints = Console(stderr=True)
 
 
@@ -113,6 +114,17 @@ def parked_command() -> typer.Typer:
             where = f"{r.topic}/{r.partition}@{r.offset}"
             table.add_row(str(one.id), where, r.key, one.reason, one.parked_at.isoformat())
         console.print(table)
+
+    @app.command("discard")
+    def discard(
+        parked_id: Annotated[int, typer.Argument(help="the id that `parked list` shows")],
+        reason: Annotated[str, typer.Option(help="why; kept with the record")],
+    ) -> None:
+        """Give up one record that will never be readable. It is kept, and never replayed."""
+        if not run(with_database(lambda tx: hearing.discard(tx, parked_id, reason))):
+            complaints.print(f"nothing is parked under id {parked_id}")
+            raise typer.Exit(1)
+        console.print("discarded")
 
     @app.command("resume")
     def resume() -> None:

@@ -73,13 +73,26 @@ class Progress:
     appended_at: datetime | None = None
 
 
+def names_of(model: type[Data]) -> set[str]:
+    """Every name of a field in this model and those derived from it."""
+    names = {one for name, field in model.model_fields.items() for one in (name, field.alias)}
+    return {name for name in names if name}.union(*map(names_of, model.__subclasses__()))
+
+
+FIELD_NAMES = names_of(Data)
+
+
 def reason_of(error: ValidationError) -> str:
-    """What broke, by field and kind; never the value, which could be anybody's."""
+    """What broke, by field and kind; never the value or a key, which could be anybody's."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['type']}"
-        for problem in problems[:5]
+        f"{'.'.join(map(place_of, problem['loc']))}: {problem['type']}" for problem in problems[:5]
     )
+
+
+def place_of(part: str | int) -> str:
+    """A step on the way to what broke: a name of the contract or a number, as it is."""
+    return str(part) if isinstance(part, int) or part in FIELD_NAMES else "(key)"
 
 
 def decode(record: Record) -> Decoded:
@@ -235,7 +248,7 @@ async def parked_of(tx: Transaction, key: str) -> list[Parked]:
     rows = await tx.fetch(
         """
         select id, topic, partition, "offset", key, headers, value, appended_at, reason, parked_at
-        from parked where key = $1 and replayed_at is null order by id for update
+        from parked where key = $1 and settled_at is null order by id for update
         """,
         key,
     )
@@ -247,7 +260,7 @@ async def parked_all(tx: Transaction, limit: int) -> list[Parked]:
     rows = await tx.fetch(
         """
         select id, topic, partition, "offset", key, headers, value, appended_at, reason, parked_at
-        from parked where replayed_at is null order by id limit $1
+        from parked where settled_at is null order by id limit $1
         """,
         limit,
     )
@@ -271,15 +284,32 @@ def parked_row(row: asyncpg.Record) -> Parked:
 async def replayed(tx: Transaction, ids: Sequence[int]) -> None:
     """These were handled after all."""
     await tx.execute(
-        "update parked set replayed_at = clock_timestamp() where id = any($1::bigint[])", list(ids)
+        """
+        update parked set settled_at = clock_timestamp(), settled_as = 'replayed'
+        where id = any($1::bigint[])
+        """,
+        list(ids),
     )
+
+
+async def discard(tx: Transaction, parked_id: int, reason: str) -> bool:
+    """Give one up, for a reason that is kept with it; says whether it was waiting."""
+    done = await tx.fetchval(
+        """
+        update parked set settled_at = clock_timestamp(), settled_as = 'discarded: ' || $2
+        where id = $1 and settled_at is null returning id
+        """,
+        parked_id,
+        reason,
+    )
+    return done is not None
 
 
 async def parked_count(tx: Transaction) -> int:
     """How many wait, up to 10,000."""
     return int(
         await tx.fetchval(
-            "select count(*) from (select 1 from parked where replayed_at is null limit 10000) few"
+            "select count(*) from (select 1 from parked where settled_at is null limit 10000) few"
         )
     )
 

@@ -149,7 +149,19 @@ async def create_topics(settings: Settings) -> list[str]:
                 if code not in (0, TopicAlreadyExistsError.errno):
                     raise KafkaError(f"topic {name_} was not created: {code} {message}")
             created.append(name)
+    if created:
+        await see_topics(settings, created)
     return created
+
+
+async def see_topics(settings: Settings, names: Sequence[str]) -> None:
+    """Wait until the brokers have told each other of new topics. Raises `TimeoutError`."""
+    async with asyncio.timeout(20), admin(settings) as client:
+        while True:
+            described = await client.describe_topics(list(names))
+            if all(topic["error_code"] == 0 and topic["partitions"] for topic in described):
+                return
+            await asyncio.sleep(0.1)
 
 
 async def check_topics(settings: Settings) -> list[TopicDiffers]:

@@ -78,23 +78,21 @@ async def append(tx: Transaction, sayings: Sequence[Saying]) -> int:
     """Say these when the transaction commits, in this order; returns their bytes."""
     if not sayings:
         return 0
-    keys = [saying.envelope.subject for saying in sayings]
-    headers = [pack(headers_of(saying.envelope)) for saying in sayings]
-    values = [dump(saying.data) for saying in sayings]
-    await tx.execute(
-        """
-        insert into outbox (topic, lane, event_id, key, headers, value)
-        select * from unnest($1::text[], $2::smallint[], $3::uuid[], $4::text[], $5::bytea[],
-                             $6::bytea[])
-        """,
-        [saying.topic.value for saying in sayings],
-        [lane_of(saying.topic, key) for saying, key in zip(sayings, keys, strict=True)],
-        [saying.envelope.event_id for saying in sayings],
-        keys,
-        headers,
-        values,
+    rows = [
+        (
+            saying.topic.value,
+            lane_of(saying.topic, saying.envelope.subject),
+            saying.envelope.event_id,
+            saying.envelope.subject,
+            pack(headers_of(saying.envelope)),
+            dump(saying.data),
+        )
+        for saying in sayings
+    ]
+    await tx.copy_records_to_table(
+        "outbox", records=rows, columns=("topic", "lane", "event_id", "key", "headers", "value")
     )
-    return sum(map(len, values)) + sum(map(len, headers))
+    return sum(len(row[4]) + len(row[5]) for row in rows)
 
 
 async def epoch(tx: Transaction) -> int:

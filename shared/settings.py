@@ -41,7 +41,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
-    max_body_bytes: int = Field(default=64 * 1024, ge=1024, description="larger bodies are 413")
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, description="larger bodies are 413")
     accept_queue: int = Field(default=4_000, ge=1, description="petitions waiting for a commit")
 
     clock_speed: float = Field(default=1.0, gt=0, description="promise seconds per second")

@@ -96,6 +96,8 @@ def set_up_logging(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "asyncio", "uvicorn", "httpx", "httpcore"):
+    for noisy in ("asyncio", "uvicorn", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Weather is told by our own health and metrics; aiokafka says it once per retry.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(service=service)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.router import store
 from services.router.api import policies_of, routes
 from services.router.handlers import measures, policies
 from services.router.handlers.orders import Orders
@@ -37,8 +38,9 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
 
 
 async def look(process: Process) -> float:
-    """Each second: a newer policy, and the figures."""
+    """Each second: a newer policy, the figures, and old answers forgotten."""
     async with postgres.transaction(process.pool) as tx:
+        await store.forget_answers(tx)
         await policies_of(process).refresh(tx)
         await measures.measure(tx, policies_of(process))
     return 1.0

@@ -14,11 +14,12 @@ from services.router import store
 from services.router.decisions.case import CASE, Case, Clock
 from services.router.decisions.commands import OFFICER_COMMAND, OfficerCommand
 from services.router.decisions.routing import Reason, sentence
-from services.router.decisions.workflow import accused_reads, allowed_actions
-from services.router.handlers.commands import Commands, NotAnswered
+from services.router.decisions.workflow import accused_reads, allowed_actions, may_read
+from services.router.handlers.commands import Commands, KeyTaken, NotAnswered
 from services.router.handlers.policies import Policies
 from shared import postgres, tally
 from shared.divisions import CITY, parse_code
+from shared.events import Order
 from shared.http import (
     Problem,
     actor,
@@ -53,13 +54,6 @@ def no_such_case() -> Problem:
         " try again.",
         headers={"Retry-After": "1"},
     )
-
-
-def may_read(case: Case, who: Actor) -> bool:
-    """Row scope: the holder's area and above; others only where nothing is restricted."""
-    if accused_reads(case, who):
-        return False
-    return who.acts_for(case.holder) or (not case.restricted and who.acts_for(case.place))
 
 
 async def readable(request: Request, case_id: UUID) -> tuple[Case, Actor, Process]:
@@ -148,6 +142,7 @@ async def get_case(request: Request, case_id: UUID) -> Response:
 async def get_routing(request: Request, case_id: UUID) -> Response:
     """Each routing decision: rule, policy version, inputs matched, candidates rejected."""
     case, _, process = await readable(request, case_id)
+    policy = policies_of(process).of(case.policy)
     async with process.pool.acquire(timeout=10) as connection:
         decisions = await store.routings(connection, case_id)
     views = []
@@ -161,8 +156,8 @@ async def get_routing(request: Request, case_id: UUID) -> Response:
                 "policy": reason.policy,
                 "matched": dict(reason.matched),
                 "rejected": [{"division": d, "rule": r} for d, r in reason.rejected],
-                "en": sentence(reason, "en"),
-                "zh": sentence(reason, "zh"),
+                "en": sentence(reason, "en", policy),
+                "zh": sentence(reason, "zh", policy),
             }
         )
     return json({"case": str(case.id), "holder": case.holder, "decisions": views})
@@ -182,14 +177,17 @@ def reason_of(said: dict[str, Any]) -> Reason:
 async def get_history(
     request: Request,
     case_id: UUID,
-    after: Annotated[int, Query(ge=0, description="the seq of the last step you have")] = 0,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
 ) -> Response:
-    """Who did what when, by which rule, and which fields it set; at most 100 steps a page."""
+    """Who did what when, by which rule, and which fields it set; oldest first."""
     case, _, process = await readable(request, case_id)
+    after = Order(0, 0) if cursor is None else step_after(cursor)
     async with process.pool.acquire(timeout=10) as connection:
-        rows = await store.history(connection, case_id, after, PAGE)
+        rows = await store.history(connection, case_id, after, limit)
     steps = [
         {
+            "epoch": row.epoch,
             "seq": row.seq,
             "version": row.version,
             "at": row.at,
@@ -204,8 +202,35 @@ async def get_history(
         }
         for row in rows
     ]
-    following = rows[-1].seq if len(rows) == PAGE else None
-    return json({"case": str(case.id), "steps": steps, "after": following})
+    following = cursor_of([rows[-1].epoch, rows[-1].seq]) if len(rows) == limit else None
+    return json({"case": str(case.id), "steps": steps, "cursor": following})
+
+
+def step_after(cursor: str) -> Order:
+    """The step that a cursor names. Raises a 422 `Problem`."""
+    epoch, seq = parts_of(cursor, 2)
+    if not all(isinstance(part, int) and 0 <= part < 2**31 for part in (epoch, seq)):
+        raise invalid_cursor()
+    return Order(epoch, seq)
+
+
+def line_after(cursor: str) -> tuple[datetime, UUID, str]:
+    """The line of a queue that a cursor names. Raises a 422 `Problem`."""
+    due_at, case_id, clock = parts_of(cursor, 3)
+    try:
+        line = (datetime.fromisoformat(due_at), UUID(case_id), str(clock))
+    except (TypeError, ValueError, AttributeError) as wrong:
+        raise invalid_cursor() from wrong
+    if line[0].tzinfo is None or "\x00" in line[2]:
+        raise invalid_cursor()
+    return line
+
+
+def invalid_cursor() -> Problem:
+    """The 422 for a cursor that is not ours."""
+    return Problem(
+        422, "invalid-cursor", "The cursor is not one of ours: leave it out to begin anew."
+    )
 
 
 @routes.get("/queues/{division}", tags=["queues"], summary="Cases held and clocks owned")
@@ -223,10 +248,7 @@ async def get_queue(
         raise Problem(404, "no-such-division", "No division of this code is known.")
     if not who.acts_for(parse_code(division)):
         raise Problem(403, "not-your-area", f"Your token acts for {who.division} only.")
-    after = BEGINNING
-    if cursor is not None:
-        due_at, case_id, clock = parts_of(cursor, 3)
-        after = (datetime.fromisoformat(due_at), UUID(case_id), str(clock))
+    after = BEGINNING if cursor is None else line_after(cursor)
     async with process.pool.acquire(timeout=10) as connection:
         entries = await store.queue(connection, division, after, limit)
         held, owned = await counts_of(connection, division, policies)
@@ -322,16 +344,19 @@ async def post_command(
     seen = version_of(if_match)
     command = parse(await request.body())
     commands = Commands(policies_of(process), process.epoch, process.clock)
-    async with postgres.transaction(process.pool) as tx:
-        answer = await commands.give(
-            tx,
-            case_id,
-            OFFICER_COMMAND.dump_json(command),
-            who,
-            idempotency_key,
-            seen,
-            process.clock.now(),
-        )
+    try:
+        async with postgres.transaction(process.pool) as tx:
+            answer = await commands.give(
+                tx,
+                case_id,
+                OFFICER_COMMAND.dump_json(command),
+                who,
+                idempotency_key,
+                seen,
+                process.clock.now(),
+            )
+    except KeyTaken:
+        answer = NotAnswered("other_body")
     if isinstance(answer, NotAnswered):
         raise not_answered(answer)
     process.wake_relay.call()
@@ -359,7 +384,7 @@ def version_of(if_match: str | None) -> int | None:
     if if_match == "*":
         return None
     plain = if_match.removeprefix("W/").strip('"')
-    if not plain.isdigit():
+    if not plain.isdecimal():
         raise Problem(400, "if-match-unreadable", 'An `ETag` looks like `"3"`.')
     return int(plain)
 

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import orjson
 
-from services.router.decisions.case import CASE, Case, Duty, duties
+from services.router.decisions.case import CASE, Case, duties
+from shared.events import Order
 from shared.postgres import Transaction
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -30,8 +31,8 @@ class HistoryRow(NamedTuple):
     role: str
     division: str
     caused_by: str
-    detail: bytes
-    changed: bytes
+    detail: str
+    changed: str
 
 
 class QueueEntry(NamedTuple):
@@ -71,20 +72,10 @@ async def case(tx: Transaction, case_id: UUID) -> Case | None:
     return None if doc is None else CASE.validate_json(doc)
 
 
-async def insert(tx: Transaction, cases: Sequence[Case]) -> int:
-    """Keep new cases; says how many were new."""
-    return len(
-        await tx.fetch(
-            """
-            insert into cases (case_id, number, open, holder, role, stage, next_deadline,
-                               version, epoch, seq, doc)
-            select * from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[],
-                                 $6::text[], $7::timestamptz[], $8::int[], $9::int[], $10::int[],
-                                 $11::json[])
-            on conflict do nothing returning 1
-            """,
-            *columns(cases),
-        )
+async def insert(tx: Transaction, cases: Sequence[Case]) -> None:
+    """Keep new cases. Raises `asyncpg.UniqueViolationError` if one is there already."""
+    await tx.copy_records_to_table(
+        "cases", records=zip(*columns(cases), strict=True), columns=CASE_COLUMNS
     )
 
 
@@ -104,6 +95,12 @@ async def update(tx: Transaction, cases: Sequence[Case]) -> None:
         """,
         *columns(cases),
     )
+
+
+CASE_COLUMNS = (
+    "case_id", "number", "open", "holder", "role", "stage", "next_deadline", "version", "epoch",
+    "seq", "doc",
+)  # fmt: skip
 
 
 def columns(cases: Sequence[Case]) -> tuple[list[object], ...]:
@@ -130,19 +127,13 @@ async def forget_duties(tx: Transaction, case_ids: Sequence[UUID]) -> None:
 
 async def add_duties(tx: Transaction, cases: Sequence[Case]) -> None:
     """The clocks that others own on these cases."""
-    rows: list[tuple[UUID, Duty]] = [(case.id, duty) for case in cases for duty in duties(case)]
-    if not rows:
-        return
-    await tx.execute(
-        """
-        insert into duties (case_id, clock, division, role, due_at)
-        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
-        """,
-        [case_id for case_id, _ in rows],
-        [duty.clock for _, duty in rows],
-        [duty.division for _, duty in rows],
-        [duty.role for _, duty in rows],
-        [duty.due_at for _, duty in rows],
+    rows = [
+        (case.id, duty.clock, duty.division, duty.role, duty.due_at)
+        for case in cases
+        for duty in duties(case)
+    ]
+    await tx.copy_records_to_table(
+        "duties", records=rows, columns=("case_id", "clock", "division", "role", "due_at")
     )
 
 
@@ -151,45 +142,19 @@ async def add_duties(tx: Transaction, cases: Sequence[Case]) -> None:
 
 async def add_history(tx: Transaction, rows: Sequence[HistoryRow]) -> None:
     """What happened, step by step."""
-    await tx.execute(
-        """
-        insert into history (case_id, seq, epoch, version, at, event, transitions, rule, actor,
-                             role, division, caused_by, detail, changed)
-        select case_id, seq, epoch, version, at, event, string_to_array(transitions, ' '), rule,
-               actor, role, division, caused_by, detail, changed
-        from unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::timestamptz[], $6::text[],
-                    $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-                    $13::json[], $14::json[])
-             as h (case_id, seq, epoch, version, at, event, transitions, rule, actor, role,
-                   division, caused_by, detail, changed)
-        """,
-        [row.case_id for row in rows],
-        [row.seq for row in rows],
-        [row.epoch for row in rows],
-        [row.version for row in rows],
-        [row.at for row in rows],
-        [row.event for row in rows],
-        [" ".join(row.transitions) for row in rows],
-        [row.rule for row in rows],
-        [row.actor for row in rows],
-        [row.role for row in rows],
-        [row.division for row in rows],
-        [row.caused_by for row in rows],
-        [row.detail.decode() for row in rows],
-        [row.changed.decode() for row in rows],
-    )
+    await tx.copy_records_to_table("history", records=rows, columns=HistoryRow._fields)
 
 
-async def history(tx: Transaction, case_id: UUID, after_seq: int, limit: int) -> list[HistoryRow]:
+async def history(tx: Transaction, case_id: UUID, after: Order, limit: int) -> list[HistoryRow]:
     """A case's steps in order, after one of them."""
     rows = await tx.fetch(
         """
         select case_id, seq, epoch, version, at, event, transitions, rule, actor, role, division,
                caused_by, detail, changed
-        from history where case_id = $1 and seq > $2 order by epoch, seq limit $3
+        from history where case_id = $1 and (epoch, seq) > ($2, $3) order by epoch, seq limit $4
         """,
         case_id,
-        after_seq,
+        *after,
         limit,
     )
     return [
@@ -206,8 +171,8 @@ async def history(tx: Transaction, case_id: UUID, after_seq: int, limit: int) ->
             row["role"],
             row["division"],
             row["caused_by"],
-            row["detail"].encode(),
-            row["changed"].encode(),
+            row["detail"],
+            row["changed"],
         )
         for row in rows
     ]
@@ -307,11 +272,12 @@ async def first_answer(tx: Transaction, actor: str, key: str) -> FirstAnswer | N
 
 async def keep_answer(
     tx: Transaction, actor: str, key: str, body_hash: bytes, status: int, answer: bytes
-) -> None:
-    """Keep the first answer to a key."""
-    await tx.execute(
+) -> bool:
+    """Keep the first answer to a key; False if it was used for another case at this moment."""
+    kept = await tx.fetchval(
         """
         insert into commands (actor, key, body_hash, status, answer) values ($1, $2, $3, $4, $5)
+        on conflict do nothing returning true
         """,
         actor,
         key,
@@ -319,6 +285,7 @@ async def keep_answer(
         status,
         answer,
     )
+    return kept is not None
 
 
 async def forget_answers(tx: Transaction) -> None:

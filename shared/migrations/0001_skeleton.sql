@@ -36,10 +36,11 @@ create table parked (
     appended_at timestamptz not null,
     reason     text        not null,
     parked_at  timestamptz not null default clock_timestamp(),
-    replayed_at timestamptz,
+    settled_at  timestamptz,            -- replayed or discarded
+    settled_as  text,
     unique (topic, partition, "offset")
 );
-create index parked_waiting on parked (key, id) where replayed_at is null;
+create index parked_waiting on parked (key, id) where settled_at is null;
 
 create table parked_in_a_row (
     topic text primary key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -25,6 +25,7 @@ from shared.events import (
     Urgency,
 )
 
+MILLISECOND = timedelta(milliseconds=1)
 OPEN_STAGES: frozenset[Stage] = frozenset({"registered", "assigned", "signed", "resolved"})
 Outcome = Literal["solved", "handed_off"]
 
@@ -50,13 +51,16 @@ class Clock:
     answered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """A petition's case: who holds it, where it stands, which promises run.
 
     `place` is the smallest division known, `holder` the division whose queue it is in. `heard` is
     the last event of its petition; (`epoch`, `seq`) the last event about the case. `version` is
-    raised by a change of state, holder or content, not by each event.
+    raised by a change of state, holder or content, not by each event. `confirmed`: a person said
+    what it is about; until then `suspected` are the matters that its reading could not exclude.
+    `lowest_tier` and `highest_tier` are of those that had it to solve: a desk where it waits for
+    a dispatcher is none.
     """
 
     id: UUID
@@ -84,11 +88,14 @@ class Case:
     accused_division: str | None = None
     accusation: bool = False
     signs: tuple[Sign, ...] = ()
+    confirmed: bool = False
+    suspected: tuple[CategoryCode, ...] = ()
     clocks: tuple[Clock, ...] = ()
     generations: Mapping[str, int] = field(default_factory=dict)
     entered: Mapping[Tier, datetime] = field(default_factory=dict)
     left: Mapping[Tier, datetime] = field(default_factory=dict)
     promotions: Mapping[Tier, int] = field(default_factory=dict)
+    lowest_tier: Tier | None = None
     highest_tier: Tier | None = None
     on_time: Mapping[str, bool] = field(default_factory=dict)
     supervised: int = 0
@@ -126,6 +133,18 @@ class Duty(NamedTuple):
 
 CASE: TypeAdapter[Case] = TypeAdapter(Case)
 
+if TYPE_CHECKING:
+    from dataclasses import replace
+
+    but = replace
+else:
+
+    def but(case, **changes):
+        """The case with these fields changed: `dataclasses.replace`, ten times as fast."""
+        changed = object.__new__(Case)
+        changed.__dict__.update(case.__dict__, **changes)
+        return changed
+
 
 def duties(case: Case) -> list[Duty]:
     """The clocks of a case that others own: they stand in their owners' queues too."""
@@ -146,7 +165,7 @@ def changed_fields(before: Case | None, after: Case) -> bytes:
 
 def milliseconds(start: datetime, then: datetime) -> int:
     """How long after the start, in whole milliseconds."""
-    return round((then - start) / timedelta(milliseconds=1))
+    return (then - start) // MILLISECOND
 
 
 def snapshot(case: Case, unit: str) -> CaseSnapshot:
@@ -156,7 +175,7 @@ def snapshot(case: Case, unit: str) -> CaseSnapshot:
     def after(then: datetime | None) -> int | None:
         return None if then is None else milliseconds(start, then)
 
-    return CaseSnapshot.model_construct(
+    return CaseSnapshot(
         number=case.number,
         version=case.version,
         started_at=start,
@@ -193,7 +212,7 @@ def snapshot(case: Case, unit: str) -> CaseSnapshot:
 def clock_snapshot(start: datetime, clock: Clock) -> ClockSnapshot:
     """A clock, its times as offsets from the case's start."""
     repeat = clock.repeat
-    return ClockSnapshot.model_construct(
+    return ClockSnapshot(
         name=clock.name,
         generation=clock.generation,
         owner_division=clock.owner_division,
@@ -202,6 +221,6 @@ def clock_snapshot(start: datetime, clock: Clock) -> ClockSnapshot:
         due=milliseconds(start, clock.due_at),
         warn=tuple(milliseconds(start, at) for at in clock.warn_at),
         on_breach=clock.on_breach,
-        repeat=None if repeat is None else round(repeat / timedelta(milliseconds=1)),
+        repeat=None if repeat is None else repeat // MILLISECOND,
         answered=clock.answered,
     )

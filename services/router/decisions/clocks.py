@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from services.router.decisions.case import Case, Clock
+from services.router.decisions.case import Case, Clock, but
 from services.router.decisions.policy import ClockRule, Policy
 from services.router.decisions.routing import holder_for
 from shared.business_time import Due, due, due_within_duty
@@ -58,7 +58,8 @@ def applies(rule: ClockRule, case: Case, policy: Policy) -> bool:
             return waiting
         case "place_known":
             # A visit needs an address: a team cannot verify "somewhere in this street". [ours]
-            return tier_of(case.place) in REACHABLE_ON_FOOT and not accused_within(case)
+            on_foot = tier_of(case.place) in REACHABLE_ON_FOOT
+            return on_foot and not case.verified and not accused_within(case)
         case "contact_known":
             return case.contact
         case _:
@@ -94,8 +95,7 @@ def tier_due(case: Case, start: datetime, policy: Policy) -> Due:
     [ours] A case that starts higher keeps the unused shares of the tiers below.
     """
     assert case.tier is not None
-    first = min((*case.entered, case.tier), key=list(Tier).index)
-    percent = policy.tier_percent(case.tier, first)
+    percent = policy.tier_percent(case.tier, case.lowest_tier or case.tier)
     final_reply = policy.clocks["final_reply"].limit_for(case.urgency)
     assert final_reply is not None
     whole = due(start, final_reply, policy.calendar).at - start
@@ -137,19 +137,30 @@ def start(case: Case, moments: Iterable[str], policy: Policy, now: datetime) -> 
         from_receipt = rule.start == "received"
         begun = case.received_at if from_receipt else now
         when = due_of(rule, case, begun, policy)
-        if from_receipt and (name in case.on_time or is_running(running.get(name), when.at)):
+        when_at = with_grace(when.at, policy, now)
+        if from_receipt and (name in case.on_time or is_made(running.get(name), when.at, when_at)):
             continue
         generations[name] = generations.get(name, 0) + 1
-        running[name] = new_clock(rule, case, generations[name], begun, when.at, policy, now)
+        running[name] = new_clock(rule, case, generations[name], begun, when_at, policy)
         if when.provisional:
             calendar = f"{policy.calendar.version}/provisional"
     clocks = tuple(running.values())
-    return replace(case, clocks=clocks, generations=generations, calendar=calendar)
+    return but(case, clocks=clocks, generations=generations, calendar=calendar)
 
 
-def is_running(clock: Clock | None, due_at: datetime) -> bool:
-    """Whether this promise runs already: from receipt it is made once, not with each step."""
-    return clock is not None and clock.due_at == due_at
+def with_grace(due_at: datetime, policy: Policy, now: datetime) -> datetime:
+    """The due time of a promise that is made now; one that is past has the policy's grace."""
+    return due_at if due_at > now else now + policy.settings.unclassified.grace_after_classifying
+
+
+def is_made(clock: Clock | None, due_at: datetime, graced: datetime) -> bool:
+    """Whether this promise runs already: from receipt it is made once, not with each step.
+
+    A grace is given once: what is past for the second time keeps the due time that it has.
+    """
+    if clock is None:
+        return False
+    return clock.due_at == due_at or (graced != due_at and clock.due_at <= graced)
 
 
 def new_clock(
@@ -159,11 +170,8 @@ def new_clock(
     begun: datetime,
     due_at: datetime,
     policy: Policy,
-    now: datetime,
 ) -> Clock:
-    """A clock of this generation; one that is past already has the policy's grace."""
-    if due_at <= now:
-        due_at = now + policy.settings.unclassified.grace_after_classifying
+    """A clock of this generation."""
     does, repeat = on_breach(rule, case, policy)
     owner = owner_of(rule, case, policy)
     return Clock(
@@ -183,7 +191,7 @@ def keep(case: Case, names: Iterable[str], now: datetime) -> Case:
     """These promises were fulfilled: stop their clocks and record whether in time."""
     names = set(names)
     on_time = {c.name: now <= c.due_at for c in case.clocks if c.name in names}
-    return drop(replace(case, on_time={**case.on_time, **on_time}) if on_time else case, names)
+    return drop(but(case, on_time={**case.on_time, **on_time}) if on_time else case, names)
 
 
 def drop(case: Case, names: Iterable[str]) -> Case:
@@ -196,7 +204,7 @@ def drop(case: Case, names: Iterable[str]) -> Case:
     for name in ended:
         generations[name] += 1
     running = tuple(clock for clock in case.clocks if clock.name not in names)
-    return replace(case, clocks=running, generations=generations)
+    return but(case, clocks=running, generations=generations)
 
 
 def reassign(case: Case, policy: Policy) -> Case:
@@ -221,12 +229,12 @@ def reassign(case: Case, policy: Policy) -> Case:
                 answered=False,
             )
         )
-    return replace(case, clocks=tuple(clocks), generations=generations)
+    return but(case, clocks=tuple(clocks), generations=generations)
 
 
 def answered(case: Case, name: str) -> Case:
     """The order of this clock's generation was answered; the breach itself stands."""
-    return replace(
+    return but(
         case,
         clocks=tuple(
             replace(clock, answered=True) if clock.name == name else clock for clock in case.clocks

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from services.router.decisions.case import Case
 from services.router.decisions.routing import Facts
 from shared.divisions import Tier
 from shared.events import CategoryCode, Channel, Kind, Order
 
-Text = Annotated[str, Field(min_length=1, max_length=4_000, pattern=r"^[^\x00]*$")]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]+$")]
+Text = Annotated[Word, Field(max_length=4_000)]
 
 
 class _Command(BaseModel):
@@ -48,7 +49,7 @@ class Verify(_Command):
     command: Literal["verify"]
     at: AwareDatetime
     finding: Text
-    evidence: Annotated[str, Field(min_length=1, max_length=500)]
+    evidence: Annotated[Word, Field(max_length=500)]
 
 
 class Reply(_Command):
@@ -101,9 +102,9 @@ class HandOver(_Command):
     """Passed to an outside body: which, when, and its reference. Only this ends a hand-off."""
 
     command: Literal["hand_over"]
-    body: Annotated[str, Field(min_length=1, max_length=100)]
+    body: Annotated[Word, Field(max_length=100)]
     at: AwareDatetime
-    reference: Annotated[str, Field(min_length=1, max_length=100)]
+    reference: Annotated[Word, Field(max_length=100)]
 
 
 OfficerCommand = Annotated[

@@ -7,12 +7,12 @@ Pure. It reads the track's table for who may do what when, and `clocks` for the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from services.router.decisions import clocks
-from services.router.decisions.case import Case
+from services.router.decisions.case import Case, but
 from services.router.decisions.commands import (
     ApplyOrder,
     Changed,
@@ -45,11 +45,12 @@ from services.router.decisions.routing import (
     lowest_tier,
     role_of,
     route,
+    smallest_known,
 )
 from services.router.decisions.tracks import AT_THE_DESK_ONLY, TRACKS
 from services.router.decisions.tracks.table import Step
 from shared.divisions import CITY, Tier, is_within, next_tier, parent, tier_of
-from shared.events import Stage
+from shared.events import Candidate, CategoryCode, Stage
 from shared.identity import SYSTEM, Actor
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -68,7 +69,7 @@ def decide(
                 else opened(command, policy, now)
             )
         case Supplement() if case is not None:
-            return stepped(case, replace(case, heard=command.heard), "supplemented", "petition")
+            return stepped(case, but(case, heard=command.heard), "supplemented", "petition")
         case ApplyOrder() if case is not None:
             if SYSTEM not in actor.roles:
                 return Refused("not_your_role", "only escalation gives orders")
@@ -90,7 +91,7 @@ def stepped(
     detail: Mapping[str, object] | None = None,
 ) -> Changed:
     """The next version of a case."""
-    after = replace(after, version=before.version + 1, seq=before.seq + 1)
+    after = but(after, version=before.version + 1, seq=before.seq + 1)
     return Changed(after, event, transitions or (event,), rule, detail or {})
 
 
@@ -117,6 +118,7 @@ def opened(command: Open, policy: Policy, now: datetime) -> Changed:
         contact=command.contact,
         accusation=command.facts.accusation,
         signs=command.facts.signs,
+        suspected=suspected(command.facts, policy),
     )
     routed = route(command.facts, policy)
     after, transitions = settled(case, routed, command.facts.division, policy, now)
@@ -126,15 +128,23 @@ def opened(command: Open, policy: Policy, now: datetime) -> Changed:
         "opened",
         routed.reason.rule,
         ("received", *transitions),
-        {"routing": asdict(routed.reason)},
+        {"routing": routed.reason},
     )
+
+
+def suspected(facts: Facts, policy: Policy) -> tuple[CategoryCode, ...]:
+    """The matters that a reading could not exclude: they hold until a person says otherwise."""
+    least = policy.settings.reading.suspicion_threshold
+    best = (facts.category,) if facts.category else ()
+    return tuple(dict.fromkeys((*best, *(c.code for c in facts.candidates if c.score >= least))))
 
 
 def settled(
     case: Case, routed: Routed, place: str, policy: Policy, now: datetime
 ) -> tuple[Case, tuple[str, ...]]:
     """The case where the routing puts it, with the clocks of that place."""
-    case = replace(
+    waits_on = routed.division == case.holder and case.clock("dispatch") is not None
+    case = but(
         case,
         track=routed.track,
         category=routed.category,
@@ -142,29 +152,26 @@ def settled(
         sensitivity=routed.sensitivity,
         restricted=routed.restricted,
         accused_division=routed.accused_division,
-        place=place if place in policy.divisions else CITY,
+        place=smallest_known(place, policy),
         holder=routed.division,
         role=routed.role,
+        stage="registered",
     )
+    begins: tuple[str, ...]
     match routed:
         case Assigned() if routed.track not in AT_THE_DESK_ONLY:
-            case = entered(replace(case, stage="assigned"), tier_of(routed.division), now)
-            case = clocks.keep(case, ("dispatch",), now)
-            begins: tuple[str, ...] = ("received", "assigned", "entered_tier")
-            return clocks.start(drop_inapplicable(case, policy), begins, policy, now), (
-                "registered",
-                "classified",
-                "assigned",
-            )
+            case = clocks.keep(but(case, stage="assigned"), ("dispatch",), now)
+            begins = ("received", "assigned", "entered_tier")
+            transitions: tuple[str, ...] = ("registered", "classified", "assigned")
         case HandOff():
-            case = entered(replace(case, stage="registered"), tier_of(routed.division), now)
-            case = clocks.start(drop_inapplicable(case, policy), ("received",), policy, now)
-            return case, ("registered", "waits_for_hand_over")
+            begins, transitions = ("received",), ("registered", "waits_for_hand_over")
         case Assigned() | WaitsForDispatcher():
-            case = entered(replace(case, stage="registered"), tier_of(routed.division), now)
-            begins = ("received", "entered_queue")
-            case = clocks.start(drop_inapplicable(case, policy), begins, policy, now)
-            return case, ("registered", "waits_for_dispatcher")
+            # Who says something more of a case that waits on has no new time to dispatch it.
+            begins = ("received",) if waits_on else ("received", "entered_queue")
+            transitions = ("registered", "waits_for_dispatcher")
+    case = entered(case, tier_of(routed.division), now)
+    case = clocks.reassign(drop_inapplicable(case, policy), policy)
+    return clocks.start(case, begins, policy, now), transitions
 
 
 def drop_inapplicable(case: Case, policy: Policy) -> Case:
@@ -178,20 +185,23 @@ def drop_inapplicable(case: Case, policy: Policy) -> Case:
 
 
 def entered(case: Case, tier: Tier | None, now: datetime) -> Case:
-    """The case in a tier: when it left the one before, and the highest it ever had."""
-    if tier is case.tier and tier in case.entered:
+    """The case in a tier: when it left the one before, and how low and high it ever was held."""
+    if tier is not None and case.stage == "assigned":
+        held = [one for one in (tier, case.lowest_tier, case.highest_tier) if one is not None]
+        case = but(
+            case,
+            lowest_tier=min(held, key=LADDER.index),
+            highest_tier=max(held, key=LADDER.index),
+        )
+    if tier is case.tier:
         return case
     left = dict(case.left)
     if case.tier is not None:
         left[case.tier] = now
     if tier is None:
-        return replace(case, tier=None, left=left)
-    highest = case.highest_tier
-    if highest is None or LADDER.index(tier) > LADDER.index(highest):
-        highest = tier
-    return replace(
-        case, tier=tier, entered={**case.entered, tier: now}, left=left, highest_tier=highest
-    )
+        return but(case, tier=None, left=left)
+    left.pop(tier, None)
+    return but(case, tier=tier, entered={**case.entered, tier: now}, left=left)
 
 
 # ---------------------------------------------------------------- orders of escalation
@@ -212,7 +222,7 @@ def answer(case: Case, order: ApplyOrder, policy: Policy, now: datetime) -> Deci
     if order.action != clock.on_breach:
         return Refused("stale", f"a breach of {order.clock} means {clock.on_breach}")
     if order.action == "supervise":
-        after = clocks.answered(replace(case, supervised=case.supervised + 1), order.clock)
+        after = clocks.answered(but(case, supervised=case.supervised + 1), order.clock)
         return stepped(case, after, "supervised", f"clock/{order.clock}")
     if order.tier != case.tier:
         return Refused("stale", f"the case is in tier {case.tier}, not in {order.tier}")
@@ -234,7 +244,7 @@ def promoted(
     holder = holder_for(target, case.place, case.accused_division, policy)
     counts = {**case.promotions, case.tier: case.promotions.get(case.tier, 0) + 1}
     after = clocks.drop(case, ("sign", "tier", "object"))
-    after = moved(replace(after, promotions=counts), holder, policy, now)
+    after = moved(but(after, promotions=counts), holder, policy, now)
     return stepped(case, after, "promoted", rule, ("promoted",), detail)
 
 
@@ -242,7 +252,7 @@ def moved(case: Case, holder: str, policy: Policy, now: datetime) -> Case:
     """The case with another holder: at his desk unsigned, or with the city's dispatcher."""
     tier = tier_of(holder)
     stage: Stage = "registered" if tier is None else "assigned"
-    case = entered(replace(case, holder=holder, role=role_of(holder), stage=stage), tier, now)
+    case = entered(but(case, holder=holder, role=role_of(holder), stage=stage), tier, now)
     case = clocks.reassign(drop_inapplicable(case, policy), policy)
     begins = ("entered_queue",) if tier is None else ("assigned", "entered_tier")
     return clocks.start(case, begins, policy, now)
@@ -269,6 +279,8 @@ def by_officer(
 
 def may_not(case: Case, command: str, step: Step | None, actor: Actor) -> Refused | None:
     """Why this actor may not give this command now; None if he may."""
+    if accused_reads(case, actor):
+        return Refused("not_your_area", "this case is not for this office")
     allowed = allowed_actions(case, actor)
     if step is None:
         return Refused(
@@ -276,22 +288,45 @@ def may_not(case: Case, command: str, step: Step | None, actor: Actor) -> Refuse
             f"a {case.track} case that is {case.stage} takes no {command}",
             allowed,
         )
-    if accused_reads(case, actor):
-        return Refused("not_your_area", "this case is not for this office")
     if not actor.roles & step.roles:
         return Refused(
             "not_your_role", f"{command} takes one of: {', '.join(sorted(step.roles))}", allowed
         )
-    area = case.holder if step.where == "holder" else case.place
-    if not actor.acts_for(area) and not (step.where == "place" and actor.acts_for(case.holder)):
+    if not in_area(case, step, actor):
+        area = case.holder if step.where == "holder" else case.place
         return Refused("not_your_area", f"{command} is for those who act for {area}", allowed)
     return None
+
+
+def in_area(case: Case, step: Step, actor: Actor) -> bool:
+    """The holder's area, for some steps the place's too; and who owns a promise may keep it."""
+    if actor.acts_for(case.holder) or (step.where == "place" and actor.acts_for(case.place)):
+        return True
+    return any(
+        clock.name in step.fulfils
+        and clock.owner_role in actor.roles
+        and actor.acts_for(clock.owner_division)
+        for clock in case.clocks
+    )
 
 
 def accused_reads(case: Case, actor: Actor) -> bool:
     """Whether the actor belongs to the accused unit or below it. Petition Regs 30, 46. [law]"""
     accused = case.accused_division
     return accused is not None and actor.division != CITY and is_within(actor.division, accused)
+
+
+def may_read(case: Case, actor: Actor) -> bool:
+    """Row scope: the holder's area and above, and those who own a running clock of the case.
+
+    Where nothing is restricted, those who act for its place too.
+    """
+    if accused_reads(case, actor):
+        return False
+    divisions = [case.holder, *(clock.owner_division for clock in case.clocks)]
+    if not case.restricted:
+        divisions.append(case.place)
+    return any(map(actor.acts_for, divisions))
 
 
 def allowed_actions(case: Case, actor: Actor) -> tuple[str, ...]:
@@ -301,9 +336,7 @@ def allowed_actions(case: Case, actor: Actor) -> tuple[str, ...]:
     return tuple(
         step.command
         for step in TRACKS[case.track].steps
-        if case.stage in step.sources
-        and actor.roles & step.roles
-        and (actor.acts_for(case.holder) or (step.where == "place" and actor.acts_for(case.place)))
+        if case.stage in step.sources and actor.roles & step.roles and in_area(case, step, actor)
     )
 
 
@@ -312,16 +345,13 @@ def closed_if_nothing_waits(before: Case, changed: Changed, now: datetime) -> Ch
     case = changed.case
     if case.stage != "resolved" or case.clocks:
         return changed
-    return replace(
-        changed,
-        case=closed(case, now),
-        transitions=(*changed.transitions, "called_back/no_contact", "closed"),
-    )
+    ends = ("closed",) if case.contact else ("called_back/no_contact", "closed")
+    return replace(changed, case=closed(case, now), transitions=(*changed.transitions, *ends))
 
 
 def closed(case: Case, now: datetime) -> Case:
     """A case that is done."""
-    return replace(
+    return but(
         clocks.drop(case, [clock.name for clock in case.clocks]),
         stage="closed",
         outcome="solved",
@@ -337,35 +367,40 @@ def on_classify(
     """The dispatcher says what it is about: routed at once, clocks counted from receipt."""
     if command.category not in policy.categories:
         return Refused("unknown", f"there is no category {command.category[:20]!r}")
-    return rerouted_by_facts(before, "classified", command.category, before.place, policy, now)
+    said = but(before, category=command.category, confirmed=True, suspected=())
+    return rerouted_by_facts(before, said, "classified", before.place, policy, now)
 
 
 def on_place(
     before: Case, _: Case, command: Place, __: Step, policy: Policy, now: datetime
 ) -> Decision:
-    """The dispatcher says where it is: routed at once when the matter is known."""
+    """The dispatcher says where it is: routed at once when the matter is known.
+
+    That is no word on the matter: what its reading suspects, a person has still to look at.
+    """
     if command.division not in policy.divisions:
         return Refused("unknown", f"there is no division {command.division[:20]!r}")
-    return rerouted_by_facts(before, "placed", before.category, command.division, policy, now)
+    return rerouted_by_facts(before, before, "placed", command.division, policy, now)
 
 
 def rerouted_by_facts(
-    before: Case, event: str, category: str | None, place: str, policy: Policy, now: datetime
+    before: Case, said: Case, event: str, place: str, policy: Policy, now: datetime
 ) -> Decision:
     """Route again with what a person said."""
     facts = Facts(
         division=place,
-        category=category,
-        basis="given" if category else "none",
-        confirmed=category is not None,
+        category=said.category,
+        basis="given" if said.category else "none",
+        confirmed=said.confirmed,
+        candidates=tuple(Candidate(code=code, score=1.0) for code in said.suspected),
         signs=before.signs,
         placed_by="code",
         accused=before.accused_division,
         accusation=before.accusation,
     )
     routed = route(facts, policy)
-    after, transitions = settled(before, routed, place, policy, now)
-    detail = {"routing": asdict(routed.reason)}
+    after, transitions = settled(said, routed, place, policy, now)
+    detail = {"routing": routed.reason}
     return stepped(before, after, event, routed.reason.rule, (event, *transitions), detail)
 
 
@@ -373,7 +408,7 @@ def on_sign(
     before: Case, after: Case, _: Sign, step: Step, policy: Policy, now: datetime
 ) -> Decision:
     """The desk takes responsibility."""
-    after = clocks.start(replace(after, stage="signed"), step.starts, policy, now)
+    after = clocks.start(but(after, stage="signed"), step.starts, policy, now)
     return stepped(before, after, "signed", "step/sign")
 
 
@@ -386,7 +421,7 @@ def on_verify(
     if command.at > now + CLOCK_TOLERANCE or command.at < before.received_at:
         return Refused("incomplete", "the time on site lies before the receipt or in the future")
     detail = {"at": command.at, "finding": command.finding, "evidence": command.evidence}
-    return stepped(before, replace(after, verified=True), "verified", "step/verify", (), detail)
+    return stepped(before, but(after, verified=True), "verified", "step/verify", (), detail)
 
 
 def on_reply(
@@ -394,7 +429,7 @@ def on_reply(
 ) -> Decision:
     """The cadre's answer."""
     detail = {"text": command.text}
-    return stepped(before, replace(after, replied=True), "replied", "step/reply", (), detail)
+    return stepped(before, but(after, replied=True), "replied", "step/reply", (), detail)
 
 
 def on_resolve(
@@ -402,7 +437,7 @@ def on_resolve(
 ) -> Decision:
     """Dealt with; a contact is called back, an answer still owed stays owed."""
     transitions = ("resolved",) if before.stage == "signed" else ("signed", "resolved")
-    after = clocks.start(replace(after, stage="resolved"), step.starts, policy, now)
+    after = clocks.start(but(after, stage="resolved"), step.starts, policy, now)
     detail = {"result": command.result}
     return stepped(before, after, "resolved", "step/resolve", transitions, detail)
 
@@ -426,8 +461,8 @@ def on_return(
     if before.holder == CITY:
         return Refused("not_allowed_now", "the city is the last desk: reroute it instead")
     desk = holder_for_desk(parent(before.holder), before, policy)
-    after = replace(after, stage="registered", holder=desk, role=role_of(desk))
-    after = replace(after, returns=before.returns + 1)
+    after = but(after, stage="registered", holder=desk, role=role_of(desk))
+    after = but(after, returns=before.returns + 1)
     after = entered(after, tier_of(desk), now)
     after = clocks.reassign(drop_inapplicable(after, policy), policy)
     after = clocks.start(after, step.starts, policy, now)
@@ -443,24 +478,52 @@ def holder_for_desk(division: str, case: Case, policy: Policy) -> str:
 def on_reroute(
     before: Case, after: Case, command: Reroute, step: Step, policy: Policy, now: datetime
 ) -> Decision:
-    """To the division a dispatcher names; never the accused or below it."""
-    if before.category is None:
-        return Refused("incomplete", "say what it is about first: classify it")
-    if command.division not in policy.divisions:
-        return Refused("unknown", f"there is no division {command.division[:20]!r}")
-    if holder_for_desk(command.division, before, policy) != command.division:
-        return Refused("not_your_area", "this division may not hold this case")
-    row = policy.categories[before.category]
-    floor = lowest_tier(row, before.urgency, policy)
+    """To the division a dispatcher names; never the accused or below it.
+
+    Another holder in the same tier goes on with its time: only a tier that is entered has its own.
+    """
+    if refused := may_not_hold(before, command.division, policy):
+        return refused
     tier = tier_of(command.division)
-    if floor is not None and tier is not None and LADDER.index(tier) < LADDER.index(floor[0]):
-        return Refused("not_your_area", f"such a matter is held in tier {floor[0]} or above")
-    after = replace(after, holder=command.division, role=role_of(command.division))
-    after = entered(replace(after, stage="assigned"), tier, now)
+    after = but(
+        after,
+        holder=command.division,
+        role=role_of(command.division),
+        place=place_after(before, command),
+        stage="assigned",
+    )
+    after = entered(after, tier, now)
     after = clocks.reassign(drop_inapplicable(after, policy), policy)
-    after = clocks.start(after, step.starts, policy, now)
+    goes_on = before.tier is tier and after.clock("tier") is not None
+    begins = [moment for moment in step.starts if not (goes_on and moment == "entered_tier")]
+    after = clocks.start(after, begins, policy, now)
     detail = {"reason": command.reason, "note": command.note}
     return stepped(before, after, "rerouted", f"reroute/{command.reason}", (), detail)
+
+
+def may_not_hold(case: Case, division: str, policy: Policy) -> Refused | None:
+    """Why a case may not be given to this division; None if it may."""
+    if case.category is None:
+        return Refused("incomplete", "say what it is about first: classify it")
+    if division not in policy.divisions:
+        return Refused("unknown", f"there is no division {division[:20]!r}")
+    if division == case.holder and case.stage != "registered":
+        return Refused("not_allowed_now", "this division holds it already")
+    if holder_for_desk(division, case, policy) != division:
+        return Refused("not_your_area", "this division may not hold this case")
+    floor = lowest_tier(policy.categories[case.category], case.urgency, policy)
+    tier = tier_of(division)
+    if floor is not None and tier is not None and LADDER.index(tier) < LADDER.index(floor[0]):
+        return Refused("not_your_area", f"such a matter is held in tier {floor[0]} or above")
+    return None
+
+
+def place_after(case: Case, command: Reroute) -> str:
+    """A division within the place says it finer; one outside it corrects it, if it says so."""
+    finer = is_within(command.division, case.place)
+    outside = not is_within(case.place, command.division)
+    corrected = outside and command.reason == "correction"
+    return command.division if finer or corrected else case.place
 
 
 def on_promote(
@@ -480,7 +543,7 @@ def on_hand_over(
     if command.at > now + CLOCK_TOLERANCE:
         return Refused("incomplete", "the hand-over lies in the future")
     after = closed(after, now)
-    after = replace(after, stage="handed_off", outcome="handed_off")
+    after = but(after, stage="handed_off", outcome="handed_off")
     detail = {"body": command.body, "at": command.at, "reference": command.reference}
     return stepped(before, after, "handed_over", "step/hand_over", (), detail)
 

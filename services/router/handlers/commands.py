@@ -13,7 +13,12 @@ import orjson
 from services.router import store
 from services.router.decisions.case import Case
 from services.router.decisions.commands import OFFICER_COMMAND, Changed, Refused
-from services.router.decisions.workflow import accused_reads, allowed_actions, decide
+from services.router.decisions.workflow import (
+    accused_reads,
+    allowed_actions,
+    decide,
+    may_read,
+)
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
 from shared.clock import Clock
@@ -29,6 +34,10 @@ class Answer:
     status: int
     body: bytes
     replayed: bool = False
+
+
+class KeyTaken(Exception):
+    """The key was used for another case at this very moment: what was done must be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ class Commands:
         """Decide one command under the case's lock; a repeated key gets its first answer.
 
         `raw` is a valid command; `seen` the version the caller saw, None for any.
+        Raises `KeyTaken`.
         """
         case = (await store.locked(tx, [case_id])).get(case_id)
         if case is None or accused_reads(case, actor):
@@ -70,6 +80,8 @@ class Commands:
             if first.body_hash != body_hash:
                 return NotAnswered("other_body")
             return Answer(first.status, first.answer, replayed=True)
+        if not may_read(case, actor):
+            return NotAnswered("no_such_case")
         if seen is not None and seen != case.version:
             return NotAnswered("other_version", case.version)
         await self.policies.need(tx, {case.policy})
@@ -78,7 +90,9 @@ class Commands:
         if isinstance(decision, Changed):
             case = await self.apply(tx, case, decision, actor, key, now)
         answer = answer_to(decision, case, actor)
-        await store.keep_answer(tx, actor.subject, key, body_hash, answer.status, answer.body)
+        kept = store.keep_answer(tx, actor.subject, key, body_hash, answer.status, answer.body)
+        if not await kept:
+            raise KeyTaken
         return answer
 
     async def apply(

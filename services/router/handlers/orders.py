@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from prometheus_client import Counter
 
 from services.router import store
-from services.router.decisions.case import Case
+from services.router.decisions.case import Case, but
 from services.router.decisions.commands import ApplyOrder, Changed, Refused
 from services.router.decisions.workflow import decide
 from services.router.handlers.petitions import uuid_of
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
+from shared import hearing
 from shared.clock import Clock
 from shared.events import DeadlineBreached, derived_id
-from shared.hearing import Batch, Heard
+from shared.hearing import Batch, Heard, Unreadable
 from shared.identity import service_actor
 from shared.postgres import Transaction
 
@@ -37,12 +38,17 @@ class Orders:
 
     async def handle(self, batch: Batch, tx: Transaction, now: datetime) -> None:
         """Answer every order of a batch."""
-        orders = [
-            (case_id, event, event.data)
-            for event in batch.events
-            if isinstance(event.data, DeadlineBreached)
-            and (case_id := uuid_of(event.envelope.subject)) is not None
-        ]
+        orders: list[tuple[UUID, Heard, DeadlineBreached]] = []
+        nameless: list[Unreadable] = []
+        for event in batch.events:
+            if not isinstance(event.data, DeadlineBreached):
+                continue
+            case_id = uuid_of(event.envelope.subject)
+            if case_id is None:
+                nameless.append(Unreadable(event.record, "the key is not a case's id"))
+            else:
+                orders.append((case_id, event, event.data))
+        await hearing.park(tx, nameless)
         if not orders:
             return
         cases = await store.locked(tx, list({case_id for case_id, _, _ in orders}))
@@ -80,5 +86,5 @@ class Orders:
 def refused(case: Case, why: Refused, order_id: UUID, order: DeadlineBreached) -> Changed:
     """A refusal is said with the next seq; the case itself keeps its version."""
     detail = {"order": str(order_id), "clock": order.clock, "says": why.says}
-    after = replace(case, seq=case.seq + 1)
+    after = but(case, seq=case.seq + 1)
     return Changed(after, "order_refused", ("order_refused",), f"order/{why.reason}", detail)

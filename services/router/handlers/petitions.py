@@ -8,6 +8,7 @@ parked in order, and `parked replay` runs them through the same code.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,7 @@ from shared.clock import Clock
 from shared.events import Order, PetitionReceived, PetitionSupplemented, derived_id
 from shared.hearing import Batch, Heard, Unreadable
 from shared.identity import service_actor
+from shared.kafka import Record
 from shared.postgres import Transaction
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ BLOCKED = Counter("casegrid_router_petitions_blocked", "Petitions that began to 
 DUPLICATES = Counter("casegrid_router_duplicates", "Events of petitions that were heard before")
 OPENED = Counter("casegrid_router_cases_opened", "Cases opened and routed")
 ROUTER = service_actor("router")
+UNKNOWN_ORDER = Order(sys.maxsize, 0)
 
 
 @dataclass(slots=True)
@@ -103,6 +106,10 @@ class Petitions:
                 reason = f"gap: event {event.envelope.order.seq} came after {heard}"
                 found.park.append(Unreadable(event.record, reason))
                 found.block[case_id] = reason
+            case "next" if case is None and not isinstance(event.data, PetitionReceived):
+                reason = "the first event of a petition must be its receipt"
+                found.park.append(Unreadable(event.record, reason))
+                found.block[case_id] = reason
             case "next":
                 self.apply(case_id, case, event, found)
             case never:
@@ -110,6 +117,10 @@ class Petitions:
 
     def apply(self, case_id: UUID, case: Case | None, event: Heard, found: Sorted) -> None:
         """The next event of a petition."""
+        if case is not None and isinstance(event.data, PetitionReceived):
+            # Intake was restored and says it again: the case is open, only the guard moves on.
+            found.cases[case_id] = found.steps.hear(case, event.envelope.order)
+            return
         policy = self.policies.current if case is None else self.policies.of(case.policy)
         command = command_of(case_id, event)
         decision = decide(case, command, ROUTER, policy, found.steps.now)
@@ -179,13 +190,14 @@ async def replay(
     """Run what is parked of a petition through the handler, in order.
 
     Returns how many were applied, and why the first that was not could not be. The petition goes
-    on by itself once nothing of it is parked.
+    on by itself once nothing of it is parked. What could not be read counts as applied when intake
+    has said it again under the same (epoch, seq).
     """
     await store.blocked(tx, [case_id])
     parked = await hearing.parked_of(tx, str(case_id))
     decoded = [(one, hearing.decode(one.record)) for one in parked]
     readable = [(one, event) for one, event in decoded if isinstance(event, Heard)]
-    unreadable = [one.reason for one, event in decoded if not isinstance(event, Heard)]
+    unreadable = [one for one, event in decoded if not isinstance(event, Heard)]
     readable.sort(key=lambda pair: pair[1].envelope.order)
     cases = await store.locked(tx, [case_id])
     await petitions.policies.need(tx, {case.policy for case in cases.values()})
@@ -198,9 +210,21 @@ async def replay(
         if len(found.park) > before:
             break
         done.append(one.id)
+    case = found.cases.get(case_id)
+    again = [one for one in unreadable if case is not None and order_of(one.record) <= case.heard]
+    done += [one.id for one in again]
     await steps.save(tx)
     await hearing.replayed(tx, done)
-    left = unreadable + [bad.reason for bad in found.park]
+    left = [one.reason for one in unreadable if one not in again]
+    left += [bad.reason for bad in found.park]
     if not left:
         await store.unblock(tx, case_id)
     return len(done), left
+
+
+def order_of(record: Record) -> Order:
+    """The place that the headers of an unreadable record give it; beyond all others if none."""
+    try:
+        return Order(int(record.headers["ce_epoch"]), int(record.headers["ce_seq"]))
+    except (KeyError, ValueError):
+        return UNKNOWN_ORDER

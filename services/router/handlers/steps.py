@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from services.router import store
-from services.router.decisions.case import Case, changed_fields, duties, snapshot
+from services.router.decisions.case import Case, but, changed_fields, duties, snapshot
 from services.router.decisions.commands import Changed
 from services.router.handlers.policies import Policies
 from shared import outbox, tally
@@ -58,21 +60,27 @@ class Steps:
         """
         case = step.changed.case
         if case.epoch != self.epoch:
-            case = replace(case, epoch=self.epoch, seq=1)
+            case = but(case, epoch=self.epoch, seq=1)
             step = replace(step, changed=replace(step.changed, case=case))
         self.first.setdefault(case.id, step.before)
         self.last[case.id] = case
         self.taken.append(step)
         return case
 
+    def hear(self, case: Case, heard: Order) -> Case:
+        """An event of its petition that changes nothing, and of which nothing is said."""
+        self.first.setdefault(case.id, case)
+        self.last[case.id] = but(case, heard=heard)
+        return self.last[case.id]
+
     async def save(self, tx: Transaction) -> None:
         """Everything that these steps change, with as many statements for 200 cases as for one."""
-        if not self.taken:
+        if not self.last:
             return
         new = [case for id_, case in self.last.items() if self.first[id_] is None]
         old = [case for id_, case in self.last.items() if self.first[id_] is not None]
-        if new and await store.insert(tx, new) != len(new):
-            raise Fenced("a case was opened by another process at the same moment")
+        if new:
+            await self.insert(tx, new)
         if old:
             await store.update(tx, old)
             await store.forget_duties(tx, [case.id for case in old])
@@ -80,6 +88,13 @@ class Steps:
         await store.add_history(tx, [self.row(step) for step in self.taken])
         await outbox.append(tx, [self.saying(step) for step in self.taken])
         await tally.add(tx, self.counts())
+
+    async def insert(self, tx: Transaction, cases: Sequence[Case]) -> None:
+        """Keep new cases; another process that opened one meanwhile fences us off."""
+        try:
+            await store.insert(tx, cases)
+        except asyncpg.UniqueViolationError as raced:
+            raise Fenced("a case was opened by another process at the same moment") from raced
 
     def row(self, step: Step) -> store.HistoryRow:
         """The step as the history keeps it."""
@@ -97,15 +112,15 @@ class Steps:
             role=acting_role(step.actor),
             division=step.actor.division,
             caused_by=step.caused_by,
-            detail=orjson.dumps(step.changed.detail),
-            changed=changed_fields(step.before, case),
+            detail=orjson.dumps(step.changed.detail).decode(),
+            changed=changed_fields(step.before, case).decode(),
         )
 
     def saying(self, step: Step) -> Saying:
         """The step as the other services hear it."""
         case = step.changed.case
         type_ = CASE_EVENTS[step.changed.event]
-        change = Change.model_construct(
+        change = Change(
             transitions=step.changed.transitions,
             rule=step.changed.rule,
             role=acting_role(step.actor),
@@ -127,7 +142,7 @@ class Steps:
                 clock=self.clock.name,
                 traceparent=step.traceparent,
             ),
-            CaseChanged.model_construct(type=type_, case=snapshot(case, unit), change=change),
+            CaseChanged(type=type_, case=snapshot(case, unit), change=change),
         )
 
     def counts(self) -> Counter[tuple[str, str]]:

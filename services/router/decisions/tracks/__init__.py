@@ -27,26 +27,31 @@ CADRES: frozenset[Role] = frozenset({"street_cadre"})
 WAITING: frozenset[Stage] = frozenset({"registered"})
 HELD: frozenset[Stage] = frozenset({"assigned", "signed"})
 UNSIGNED: frozenset[Stage] = frozenset({"assigned"})
+RESOLVED: frozenset[Stage] = frozenset({"resolved"})
 UNRESOLVED = WAITING | HELD
+ROUTED = WAITING | UNSIGNED
 
-AT_THE_DESK = (
-    Step("classify", WAITING, "registered", DISPATCHERS),
-    Step("place", WAITING, "registered", DISPATCHERS),
+# A resolved case that waited for nothing but this answer is closed by it.
+LAST_ANSWER: tuple[Stage, ...] = ("resolved", "closed")
+SAY_WHAT = Step("classify", WAITING, ("registered",), DISPATCHERS, anew=True)
+SAY_WHERE = Step("place", WAITING, ("registered",), DISPATCHERS, anew=True)
+WITH_A_HOLDER = (
+    SAY_WHAT,
+    SAY_WHERE,
     Step(
         "reroute",
         UNRESOLVED,
-        "assigned",
+        ("assigned",),
         DISPATCHERS,
-        ends=("dispatch", "sign", "tier"),
+        fulfils=("dispatch",),
+        ends=("sign", "object"),
         starts=("received", "assigned", "entered_tier"),
     ),
-)
-WITH_A_HOLDER = (
-    Step("sign", UNSIGNED, "signed", HOLDERS, fulfils=("sign",), starts=("signed",)),
+    Step("sign", UNSIGNED, ("signed",), HOLDERS, fulfils=("sign",), starts=("signed",)),
     Step(
         "return",
         HELD,
-        "registered",
+        ("registered",),
         HOLDERS,
         ends=("sign", "tier", "object"),
         starts=("entered_queue",),
@@ -54,7 +59,8 @@ WITH_A_HOLDER = (
     Step(
         "promote",
         HELD,
-        "assigned",
+        # Above an accused district there is only the city's desk.
+        ("assigned", "registered"),
         HOLDERS,
         ends=("sign", "tier", "object"),
         starts=("assigned", "entered_tier"),
@@ -62,7 +68,8 @@ WITH_A_HOLDER = (
     Step(
         "resolve",
         HELD,
-        "resolved",
+        # A case that waits for nobody is closed at once.
+        ("resolved", "closed"),
         HOLDERS,
         fulfils=("sign", "tier", "final_reply"),
         ends=("verify", "object"),
@@ -71,12 +78,13 @@ WITH_A_HOLDER = (
 )
 SERVICE = TrackTable(
     name="service",
+    initial=ROUTED,
     steps=(
-        *AT_THE_DESK,
         *WITH_A_HOLDER,
-        Step("verify", HELD, None, GRID_TEAM, where="place", fulfils=("verify",)),
-        Step("reply", UNRESOLVED | {"resolved"}, None, CADRES, where="place", fulfils=("reply",)),
-        Step("close", frozenset({"resolved"}), "closed", HOLDERS, fulfils=("callback",)),
+        Step("verify", HELD, (), GRID_TEAM, where="place", fulfils=("verify",)),
+        Step("reply", UNRESOLVED, (), CADRES, where="place", fulfils=("reply",)),
+        Step("reply", RESOLVED, LAST_ANSWER, CADRES, where="place", fulfils=("reply",)),
+        Step("close", RESOLVED, ("closed",), HOLDERS, fulfils=("callback",)),
     ),
     waits=(
         ("registered", "dispatch"),
@@ -87,26 +95,35 @@ SERVICE = TrackTable(
 )
 CONSULT = TrackTable(
     name="consult",
+    initial=ROUTED,
     steps=(
-        *AT_THE_DESK,
         *WITH_A_HOLDER,
-        # Whoever holds a question may answer it; the answer is the matter.
-        Step("reply", UNRESOLVED | {"resolved"}, None, HOLDERS | CADRES, fulfils=("reply",)),
-        Step("close", HELD | {"resolved"}, "closed", HOLDERS, fulfils=("tier", "final_reply")),
+        # Whoever holds a question may answer it; the answer is the matter, and closes it also at
+        # the dispatcher's desk. [domain B1]
+        Step("reply", UNRESOLVED, (), HOLDERS, fulfils=("reply",)),
+        Step("reply", RESOLVED, LAST_ANSWER, HOLDERS, fulfils=("reply",)),
+        Step(
+            "close",
+            UNRESOLVED | RESOLVED,
+            ("closed",),
+            HOLDERS,
+            fulfils=("dispatch", "tier", "final_reply"),
+        ),
     ),
     waits=(
         ("registered", "dispatch"),
         ("assigned", "tier"),
         ("signed", "tier"),
-        ("resolved", "callback"),
+        ("resolved", "reply"),
     ),
 )
 HANDOFF = TrackTable(
     name="handoff",
+    initial=WAITING,
     steps=(
-        Step("hand_over", WAITING, "handed_off", DISPATCHERS, fulfils=("handover",)),
-        Step("classify", WAITING, "registered", DISPATCHERS),
-        Step("place", WAITING, "registered", DISPATCHERS),
+        Step("hand_over", WAITING, ("handed_off",), DISPATCHERS, fulfils=("handover",)),
+        SAY_WHAT,
+        SAY_WHERE,
     ),
     waits=(("registered", "handover"),),
 )
@@ -119,22 +136,19 @@ def held_at_the_desk(track: Track) -> TrackTable:
     """
     return TrackTable(
         name=track,
+        initial=WAITING,
         steps=(
-            Step("hand_over", WAITING, "handed_off", DISPATCHERS, fulfils=("dispatch",)),
-            Step("classify", WAITING, "registered", DISPATCHERS),
-            Step("place", WAITING, "registered", DISPATCHERS),
-            Step("reply", WAITING, None, CADRES | DISPATCHERS, fulfils=("reply",)),
+            Step("hand_over", WAITING, ("handed_off",), DISPATCHERS, fulfils=("dispatch",)),
+            SAY_WHAT,
+            SAY_WHERE,
+            Step("reply", WAITING, (), CADRES | DISPATCHERS, fulfils=("reply",)),
         ),
         waits=(("registered", "dispatch"),),
     )
 
 
-TRACKS: Mapping[Track, TrackTable] = {
-    "service": prove(SERVICE, {"registered", "assigned"}),
-    "consult": prove(CONSULT, {"registered", "assigned"}),
-    "handoff": prove(HANDOFF, {"registered"}),
-    "mediation": prove(held_at_the_desk("mediation"), {"registered"}),
-    "xinfang": prove(held_at_the_desk("xinfang"), {"registered"}),
-    "project": prove(held_at_the_desk("project"), {"registered"}),
-}
 AT_THE_DESK_ONLY: frozenset[Track] = frozenset({"mediation", "xinfang", "project"})
+TRACKS: Mapping[Track, TrackTable] = {
+    table.name: prove(table)
+    for table in (SERVICE, CONSULT, HANDOFF, *map(held_at_the_desk, sorted(AT_THE_DESK_ONLY)))
+}

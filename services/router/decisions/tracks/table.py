@@ -6,7 +6,6 @@ clocks it stops and starts. Nothing here decides: `workflow.decide` reads these 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,13 +27,18 @@ class TrackRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row. `target` None: the stage stays. `where`: the area that the actor must act for."""
+    """One row. `targets` are the stages it may lead to; none: the stage stays.
+
+    `where`: the area that the actor must act for. `anew`: the case is routed again, to an initial
+    stage of the track that its matter belongs to, be it another one.
+    """
 
     command: CommandName
     sources: frozenset[Stage]
-    target: Stage | None
+    targets: tuple[Stage, ...]
     roles: frozenset[Role]
     where: Where = "holder"
+    anew: bool = False
     fulfils: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
@@ -42,9 +46,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TrackTable:
-    """A track: its steps, and for each stage in which somebody must act, the clock that says so."""
+    """A track: its steps, and for each stage in which somebody must act, the clock that says so.
+
+    `initial`: where a case may be after it was routed, when it opens or by a step `anew`.
+    """
 
     name: Track
+    initial: frozenset[Stage]
     steps: tuple[Step, ...]
     waits: tuple[tuple[Stage, str], ...]
 
@@ -58,36 +66,45 @@ class TrackTable:
     def stages(self) -> frozenset[Stage]:
         """Every stage that the table names."""
         named = {stage for step in self.steps for stage in step.sources}
-        named |= {step.target for step in self.steps if step.target is not None}
-        return frozenset(named)
+        named |= {stage for step in self.steps for stage in step.targets}
+        return frozenset(named | self.initial)
+
+    def reached(self) -> frozenset[Stage]:
+        """Every stage that a case of this track can come to."""
+        found: frozenset[Stage] = frozenset()
+        new = self.initial
+        while new:
+            found |= new
+            ways = (step.targets for step in self.steps if step.sources & found)
+            new = frozenset(stage for way in ways for stage in way) - found
+        return found
 
 
-def prove(table: TrackTable, initial: Iterable[Stage]) -> TrackTable:
+def prove(table: TrackTable) -> TrackTable:
     """The same table, if it can leave no case in silence. Raises `TrackRefused`.
 
-    Every stage is reachable from an initial one, every stage that is not terminal leads somewhere
-    and has a clock, and no step leaves a terminal stage.
+    Every stage is reachable, every stage that is not terminal leads somewhere and has a clock, no
+    step leaves a terminal stage, and somebody may take each step.
     """
-    reached = set(initial)
-    grown = True
-    while grown:
-        new = {
-            step.target
-            for step in table.steps
-            if step.target is not None and step.sources & reached
-        } - reached
-        reached |= new
-        grown = bool(new)
+    reached = table.reached()
     waits = dict(table.waits)
-    for stage in sorted(table.stages() | reached):
+    if nobody := [step.command for step in table.steps if not step.roles]:
+        raise TrackRefused(f"{table.name}: nobody may {nobody[0]}")
+    for stage in sorted(table.stages()):
         if stage not in reached:
             raise TrackRefused(f"{table.name}: no step leads to {stage}")
-        leaves = [s for s in table.steps if stage in s.sources and s.target not in (None, stage)]
         if stage in TERMINAL:
-            if any(stage in s.sources for s in table.steps):
+            if any(stage in step.sources for step in table.steps):
                 raise TrackRefused(f"{table.name}: a step leaves {stage}, which is an end")
-        elif not leaves:
+        elif not leads_out(table, stage):
             raise TrackRefused(f"{table.name}: nothing leads out of {stage}")
         elif stage not in waits:
             raise TrackRefused(f"{table.name}: no clock runs in {stage}")
     return table
+
+
+def leads_out(table: TrackTable, stage: Stage) -> bool:
+    """Whether a step brings a case from this stage to another."""
+    return any(
+        target != stage for step in table.steps if stage in step.sources for target in step.targets
+    )

@@ -1,0 +1,1 @@
+"""Load, capacity and quality runs; each prints its figures."""

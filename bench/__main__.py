@@ -1,0 +1,83 @@
+"""`python -m bench`: what Casegrid carries on this machine, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from bench import report
+from bench.run import Options, run
+from deploy.local.jars import CannotFetch
+from deploy.local.processes import AlreadyRuns, DidNotStart, PortTaken
+from deploy.local.stack import CommandFailed, Parts
+
+SPLIT: Parts = {"intake": [("http",), ("read", "relay", "consume", "sweep")]}
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.callback(invoke_without_command=True)
+def by_default(context: typer.Context) -> None:
+    """Without a command: `load`, with its defaults."""
+    if context.invoked_subcommand is None:
+        context.invoke(load)
+
+
+@app.command()
+def load(
+    rate: Annotated[
+        float | None, typer.Option(min=1, help="petitions a second; without it, --ramp")
+    ] = None,
+    ramp: Annotated[
+        bool, typer.Option("--ramp", help="search the highest rate that is kept up (the default)")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=5, max=3600, help="length of the measured load")
+    ] = 30.0,
+    warmup: Annotated[
+        float, typer.Option(min=0, max=600, help="Kafka's JIT needs 30 s before it costs little")
+    ] = 30.0,
+    data: Annotated[
+        Path, typer.Option(help="where the run keeps its files; the last result is last.json")
+    ] = Path(".casegrid/bench"),
+    split: Annotated[
+        bool, typer.Option("--split", help="intake's HTTP in a process of its own")
+    ] = False,
+) -> None:
+    """Petitions a second, accepted to counted, and what one costs; about four minutes.
+
+    Starts a stack of its own at real time (other ports and data than `make run`; safe commits),
+    warms it up, searches the highest rate, measures it, then 70 % of it, and stops the stack. The
+    load is open: petitions are sent when they are due, and every time counts from then. Every
+    petition that was answered with 202 must be found in every stage, once: else the exit code is 1.
+
+    Examples:
+
+        python -m bench load                          the highest rate
+
+        python -m bench load --rate 500 --seconds 60  this rate, for a minute
+    """
+    if ramp and rate is not None:
+        raise typer.BadParameter("--rate and --ramp exclude each other: give one of them")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    options = Options(rate, seconds, warmup, SPLIT if split else {})
+    try:
+        result = run(data.resolve(), options, console)
+    except (AlreadyRuns, CannotFetch, CommandFailed, DidNotStart, PortTaken) as wrong:
+        Console(stderr=True).print(str(wrong), style="red", markup=False)
+        raise typer.Exit(2) from wrong
+    report.show(result, console)
+    (data / "last.json").write_bytes(
+        orjson.dumps(report.as_json(result), option=orjson.OPT_INDENT_2)
+    )
+    if result.complaints:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

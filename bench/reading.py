@@ -1,0 +1,171 @@
+"""How well petitions are read: share placed, share classed with confidence, and the cost of it.
+
+    python -m bench.reading --messages ../shared/data/messages.ndjson \
+        --divisions ../shared/data/city_a_divisions.csv --places ../shared/data/city_a_places.csv \
+        --labelled ../shared/data/messages_labelled.ndjson
+
+Vocabulary and categories are the project's own. `--wrong` lists the labelled petitions whose
+confident category is of another class, by number and code only. These petitions were looked at
+when the vocabulary was written: their figure is what it can do at best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import quantiles
+from time import process_time_ns
+
+from services.intake.decisions.reading import Reader, ToRead, compile_vocabulary
+from shared.divisions import DivisionCode, tier_of
+from shared.events import CategoryRow, DivisionRow, PlaceRow, Reading, WordRow
+
+DATA = Path(__file__).parent.parent / "services/router/data"
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    "城乡建设": (
+        "E01", "E02", "E03", "E04", "E05", "P", "L01", "L02", "L03", "L13", "D03", "D04", "D08",
+        "D17", "G01", "S03",
+    ),
+    "环境保护": ("L14", "L10", "D09", "E0105", "E0116", "E0301", "E0302", "E0508"),
+    "交通运输": ("L09", "L15", "L02", "P0201", "P0202", "E0112", "E0505", "D16", "G01"),
+    "教育文体": ("L07", "S06", "G02"),
+    "劳动和社会保障": ("L06", "D10", "D11", "S03"),
+    "商贸旅游": ("L12", "D05", "D12", "D13", "D14"),
+    "卫生计生": ("L08", "D15", "S04"),
+}  # fmt: skip
+"""Our codes, by prefix, under the first-level classes of the labelled petitions. A code may stand
+under two: that taxonomy files street lamps and noise under both."""
+
+
+def rows(path: Path) -> Iterator[dict[str, str]]:
+    """The lines of a CSV file, empty fields left out."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            yield {key: value for key, value in row.items() if value}
+
+
+def petitions(path: Path) -> list[dict[str, str]]:
+    """The lines of an NDJSON file."""
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def reader(divisions: Path, places: Path) -> Reader:
+    """The project's vocabulary and categories over the divisions and places of these files."""
+    return compile_vocabulary(
+        words=[WordRow.model_validate(row) for row in rows(DATA / "vocabulary.csv")],
+        places=[
+            PlaceRow.model_validate({"division": row.get("division_code"), **row})
+            for row in rows(places)
+        ],
+        categories=[CategoryRow.model_validate(row) for row in rows(DATA / "categories.csv")],
+        divisions=[DivisionRow.model_validate(row) for row in rows(divisions)],
+    )
+
+
+def to_read(petition: dict[str, str]) -> ToRead:
+    """A message as a petition whose kind nobody has said yet."""
+    return ToRead(subject=petition["subject"], text=petition["text"], kind="help")
+
+
+def say_tiers(readings: Sequence[Reading]) -> None:
+    """How many are placed, and how finely."""
+    tiers = Counter(tier_of(DivisionCode(r.division)) or "city (dispatcher)" for r in readings)
+    print("placed")
+    for tier, count in tiers.most_common():
+        print(f"  {tier:20} {count:6} {count / len(readings):6.1%}")
+    fine = sum(len(r.division) >= 9 for r in readings)
+    print(f"  street or finer      {fine:6} {fine / len(readings):6.1%}")
+
+
+def say_categories(readings: Sequence[Reading], threshold: float) -> None:
+    """How many have a category that is believed, which, and which signs were seen."""
+    confident = [r for r in readings if r.confidence >= threshold]
+    print(f"category at {threshold} or more: {len(confident) / len(readings):.1%}")
+    print(f"no category at all: {sum(r.category is None for r in readings) / len(readings):.1%}")
+    top = Counter(r.category for r in confident).most_common(16)
+    print("  " + "  ".join(f"{code} {count}" for code, count in top))
+    handed = [r for r in readings if r.category and r.category[0] in "XHR"]
+    print("  emergencies, persons in need, accusations (all, confident):")
+    print(
+        "  " + "  ".join(f"{c} {n}" for c, n in Counter(r.category for r in handed).most_common())
+    )
+    sure = Counter(r.category for r in handed if r.confidence >= threshold)
+    print("  " + "  ".join(f"{c} {n}" for c, n in sure.most_common()))
+    signs = Counter(sign for r in readings for sign in r.signs)
+    print("signs  " + "  ".join(f"{s} {n / len(readings):.1%}" for s, n in signs.most_common()))
+
+
+def classes_of(code: str | None) -> set[str]:
+    """The first-level classes that a code belongs to; none for codes the seven do not hold."""
+    return {name for name, prefixes in CLASSES.items() if code and code.startswith(prefixes)}
+
+
+def say_labelled(read: Reader, labelled: Path, threshold: float, wrong: bool) -> None:
+    """Right and wrong among the confident, against the seven first-level classes."""
+    seen: dict[str, Counter[str]] = {name: Counter() for name in CLASSES}
+    for petition in petitions(labelled):
+        reading = read.read(to_read(petition))
+        verdict = "unsure"
+        if reading.confidence >= threshold:
+            found = classes_of(reading.category)
+            verdict = "right" if petition["level1"] in found else "wrong" if found else "no class"
+        seen[petition["level1"]][verdict] += 1
+        if wrong and verdict in ("wrong", "no class"):
+            print(f"  {petition['id']:>8} {petition['level1']} read as {reading.category}")
+    total = sum(seen.values(), Counter())
+    print("labelled (confident: right / wrong / a code without class; unsure)")
+    for name, count in (*seen.items(), ("all", total)):
+        line = " / ".join(f"{count[v]:3}" for v in ("right", "wrong", "no class"))
+        print(f"  {name:10}\t{line}; {count['unsure']:3}")
+    share = total["right"] / (total["right"] + total["wrong"])
+    print(f"  right among the confident with a class: {share:.1%}")
+
+
+def say_cost(read: Reader, texts: Sequence[ToRead]) -> None:
+    """CPU of one reading, on this machine, now."""
+    micros = []
+    for petition in texts:
+        started = process_time_ns()
+        read.read(petition)
+        micros.append((process_time_ns() - started) / 1_000)
+    share = quantiles(micros, n=100)
+    mean = sum(micros) / len(micros)
+    print(
+        f"CPU per petition: mean {mean:.0f} µs, median {share[49]:.0f}, p99 {share[98]:.0f}, "
+        f"max {max(micros):.0f}"
+    )
+    worst = ToRead(text="小区物业停车扰民" * 2_500, kind="help")
+    started = process_time_ns()
+    read.read(worst)
+    print(f"20,000 characters of nothing but words: {(process_time_ns() - started) / 1e6:.2f} ms")
+
+
+def main() -> None:
+    """Print the report."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    data = Path("../shared/data")
+    parser.add_argument("--messages", type=Path, default=data / "messages.ndjson")
+    parser.add_argument("--labelled", type=Path, default=data / "messages_labelled.ndjson")
+    parser.add_argument("--divisions", type=Path, default=data / "city_a_divisions.csv")
+    parser.add_argument("--places", type=Path, default=data / "city_a_places.csv")
+    parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--wrong", action="store_true")
+    options = parser.parse_args()
+    read = reader(options.divisions, options.places)
+    texts = [to_read(petition) for petition in petitions(options.messages)]
+    readings = [read.read(petition) for petition in texts]
+    print(f"{len(readings)} petitions")
+    say_tiers(readings)
+    say_categories(readings, options.threshold)
+    say_labelled(read, options.labelled, options.threshold, options.wrong)
+    say_cost(read, texts)
+
+
+if __name__ == "__main__":
+    main()

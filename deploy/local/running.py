@@ -1,0 +1,196 @@
+"""A run of the stack in a terminal: start, show, and stop on Ctrl-C, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from types import FrameType
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from deploy.local import summary
+from deploy.local.environment import SERVICES
+from deploy.local.figures import Figures, Reading, figures, read
+from deploy.local.jars import CannotFetch
+from deploy.local.processes import AlreadyRuns, DidNotStart, PortTaken
+from deploy.local.promise_time import CannotResume
+from deploy.local.samples import samples
+from deploy.local.stack import CommandFailed, Stack
+from deploy.local.submitting import AT_ONCE, Submitted, submit
+
+REFUSALS = (AlreadyRuns, CannotFetch, CannotResume, CommandFailed, DidNotStart, PortTaken)
+READ_EVERY_SECONDS, READINGS = 1.0, 10
+LINE_EVERY_SECONDS = 5.0
+
+console = Console(highlight=False)
+complaints = Console(stderr=True, highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Sample petitions: how many a second, of which stream, and how many in all (None: endless)."""
+
+    rate: float
+    seed: int
+    limit: int | None
+
+
+class Ending:
+    """Whether a person asked for the end: Ctrl-C, SIGTERM, or the terminal went away."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._interrupts = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._ask)
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """In here the first signal raises `KeyboardInterrupt`; elsewhere it is only noted."""
+        self._interrupts = True
+        try:
+            if self.asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interrupts = False
+
+    def _ask(self, _: int, __: FrameType | None) -> None:
+        self.asked = True
+        if self._interrupts:
+            # Once: the next one must not cut off the cleaning up.
+            self._interrupts = False
+            raise KeyboardInterrupt
+
+
+def run_until_stopped(stack: Stack, sample: Samples) -> int:
+    """Run the stack until a signal (0), or until something refuses or ends by itself (1)."""
+    ending = Ending()
+    died: str | None = None
+    announce(stack)
+    try:
+        with ending.interrupting():
+            stack.start(tell)
+        console.print(summary.welcome(stack), soft_wrap=True)
+        died = asyncio.run(watch(stack, sample, ending))
+    except KeyboardInterrupt:
+        console.print("interrupted while starting")
+    except REFUSALS as refused:
+        died = str(refused)
+    finally:
+        stop(stack)
+    if died is not None:
+        complaints.print(died, markup=False, soft_wrap=True)
+    return 0 if died is None else 1
+
+
+def announce(stack: Stack) -> None:
+    """The first words."""
+    words = summary.speed_words(stack.promise_time.speed)
+    console.print(f"[bold]Casegrid[/]: [bold yellow]{words}[/]", soft_wrap=True)
+    console.print(f"data: {stack.data_dir}", markup=False, soft_wrap=True)
+    if stack.kafka is None:
+        console.print(f"Kafka: {stack.bootstrap}, as the environment says", markup=False)
+    if stack.postgres is None:
+        console.print("PostgreSQL: as the environment says")
+
+
+def tell(news: str) -> None:
+    """How the start goes."""
+    console.print(f"  {news}", markup=False)
+
+
+def stop(stack: Stack) -> None:
+    """Stop everything and say so."""
+    running = ", ".join(stack.pids())
+    if not running:
+        return
+    started = time.monotonic()
+    try:
+        console.print("stopping ...")
+    finally:
+        stack.stop()
+    took = time.monotonic() - started
+    console.print(f"stopped in {took:.1f} s: {running}", markup=False, soft_wrap=True)
+    console.print(
+        f"The data is in {stack.data_dir}; the next run goes on with it.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+async def watch(stack: Stack, sample: Samples, ending: Ending) -> str | None:
+    """Hand in samples and show the picture until the end is asked for; says what died, if any."""
+    submitted = Submitted()
+    died: str | None = None
+    async with asyncio.TaskGroup() as group:
+        tasks = (
+            group.create_task(hand_in(stack, sample, submitted)),
+            group.create_task(show(stack, submitted)),
+        )
+        while not ending.asked and died is None:
+            await asyncio.sleep(0.2)
+            died = stack.died()
+        for task in tasks:
+            task.cancel()
+    return died
+
+
+async def hand_in(stack: Stack, sample: Samples, submitted: Submitted) -> None:
+    """The residents of the demo."""
+    since = stack.promise_time.clock.now()
+    bodies = islice(samples(sample.seed, since), sample.limit)
+    limits = httpx.Limits(max_connections=AT_ONCE)
+    # Without the environment: a proxy set there is not for this machine's own services.
+    async with httpx.AsyncClient(
+        base_url=stack.url("intake"), limits=limits, timeout=30, trust_env=False
+    ) as client:
+        await submit(client, bodies, sample.rate, f"{since:%Y%m%dT%H%M%S}", submitted)
+
+
+async def show(stack: Stack, submitted: Submitted) -> None:
+    """The live picture in a terminal, else a line every few seconds."""
+    urls = {name: stack.url(name) for name in SERVICES}
+    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        readings = deque([await read(client, urls)], maxlen=READINGS)
+        if console.is_terminal:
+            await show_picture(stack, client, readings, submitted)
+        else:
+            await show_lines(stack, client, readings, submitted)
+
+
+async def show_picture(
+    stack: Stack, client: httpx.AsyncClient, readings: deque[Reading], submitted: Submitted
+) -> None:
+    """Draw it again each second."""
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            now = await next_figures(stack, client, readings, READ_EVERY_SECONDS)
+            live.update(summary.picture(stack, now, submitted), refresh=True)
+
+
+async def show_lines(
+    stack: Stack, client: httpx.AsyncClient, readings: deque[Reading], submitted: Submitted
+) -> None:
+    """Print a line every few seconds."""
+    while True:
+        now = await next_figures(stack, client, readings, LINE_EVERY_SECONDS)
+        console.print(summary.line(stack, now, submitted), markup=False, soft_wrap=True)
+
+
+async def next_figures(
+    stack: Stack, client: httpx.AsyncClient, readings: deque[Reading], pause: float
+) -> Figures:
+    """Wait, read, and compare with the oldest reading at hand."""
+    await asyncio.sleep(pause)
+    readings.append(await read(client, {name: stack.url(name) for name in SERVICES}))
+    return figures(readings[0], readings[-1])

@@ -1,0 +1,37 @@
+"""Escalation's command: `python -m services.escalation serve | migrate | topics | parked`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.escalation import api, handlers
+from shared.command import service_command
+from shared.events import Topic
+from shared.hearing import Handle
+from shared.service import Process, Service
+
+
+def hears(_: Process) -> Mapping[Topic, Handle]:
+    """What escalation listens to."""
+    return {Topic.ROUTER: handlers.handle}
+
+
+SERVICE = Service(
+    name="escalation",
+    about="Watches every promise of time: warns, reminds, and orders to promote or supervise.",
+    migrations=Path(__file__).parent / "migrations",
+    routes=api.routes,
+    hears=hears,
+    timers=(handlers.SWEEP, handlers.SAY_AGAIN, handlers.FIGURES, handlers.FORGET_ZEROS),
+)
+app = service_command(SERVICE)
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""What happens when a snapshot comes (`handle`) and when a time comes (`sweep_once`)."""
+
+from services.escalation.handlers.cases import handle
+from services.escalation.handlers.figures import FIGURES, FORGET_ZEROS, show_figures
+from services.escalation.handlers.notices import acknowledge
+from services.escalation.handlers.orders import SAY_AGAIN, say_again_once
+from services.escalation.handlers.sweep import PAGE, SWEEP, sweep_once
+
+__all__ = [
+    "FIGURES",
+    "FORGET_ZEROS",
+    "PAGE",
+    "SAY_AGAIN",
+    "SWEEP",
+    "acknowledge",
+    "handle",
+    "say_again_once",
+    "show_figures",
+    "sweep_once",
+]

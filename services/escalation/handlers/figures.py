@@ -1,0 +1,66 @@
+"""The gauges: exact, and as cheap with ten million open cases as with ten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import get_args
+
+from prometheus_client import Gauge
+
+from services.escalation.decisions import UNSAID, Reason, minute_of
+from services.escalation.store import figures
+from shared import postgres, tally
+from shared.divisions import Tier
+from shared.postgres import Transaction
+from shared.service import Process, Timer
+
+OPEN = Gauge("casegrid_escalation_open_cases", "Open cases", ["tier"])
+SOON = Gauge(
+    "casegrid_escalation_due_within_hour", "Open cases whose earliest promise is due within 1 h",
+    ["tier"],
+)  # fmt: skip
+OVERDUE = Gauge(
+    "casegrid_escalation_overdue_cases", "Open cases with a promise past its minute", ["tier"]
+)
+UNANSWERED = Gauge("casegrid_escalation_orders_unanswered", "Orders without an answer")
+UNACKNOWLEDGED = Gauge(
+    "casegrid_escalation_notices_unacknowledged", "Notices that no person took note of", ["reason"]
+)
+TIERS = (*Tier, UNSAID)
+
+
+def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, int]) -> None:
+    """Set a gauge for all its labels; what is not counted is 0."""
+    for label in labels:
+        gauge.labels(label).set(values.get(label, 0))
+
+
+async def show_figures(tx: Transaction, now: datetime) -> None:
+    """Set the gauges; due and overdue are by whole minutes of promise time."""
+    counts = await tally.counts(tx, ["open", "notices"])
+    show(OPEN, TIERS, {key: n for (name, key), n in counts.items() if name == "open"})
+    reasons = {key: n for (name, key), n in counts.items() if name == "notices"}
+    show(UNACKNOWLEDGED, get_args(Reason), reasons)
+    due = await figures.due_by_tier(tx, minute_of(now), minute_of(now + timedelta(hours=1)))
+    show(SOON, TIERS, {row.tier: row.soon for row in due})
+    show(OVERDUE, TIERS, {row.tier: row.overdue for row in due})
+    UNANSWERED.set(await figures.open_orders(tx))
+
+
+async def step(process: Process) -> float:
+    """Each second."""
+    async with process.pool.acquire(timeout=10) as connection:
+        await show_figures(connection, process.clock.now())
+    return 1.0
+
+
+async def forget_zeros(process: Process) -> float:
+    """Each minute: minutes in which nothing is due any more."""
+    async with postgres.transaction(process.pool) as tx:
+        await tally.forget_zeros(tx, "due")
+    return 60.0
+
+
+FIGURES = Timer("figures", "sweep", step)
+FORGET_ZEROS = Timer("forget zeros", "sweep", forget_zeros)

@@ -1,0 +1,60 @@
+"""How an order and a digest are put into words of the contract. `clock` is `Clock.name`."""
+
+from __future__ import annotations
+
+from services.escalation.decisions import OrderGiven
+from services.escalation.store.notices import Posted
+from shared.events import DeadlineBreached, Envelope, NoticePosted, Order, Topic
+from shared.outbox import Saying
+
+SOURCE = "casegrid/escalation"
+
+
+def order_saying(given: OrderGiven, order: Order, clock: str) -> Saying:
+    """An order to the router: the same event whenever it is said, in another place."""
+    data = DeadlineBreached(
+        type="casegrid.deadline.breached.v1",
+        clock=given.clock,
+        generation=given.generation,
+        tier=given.tier,
+        action=given.action,
+        due_at=given.due_at,
+        fired_at=given.fired_at,
+    )
+    envelope = Envelope(
+        event_id=given.id,
+        type=data.type,
+        source=SOURCE,
+        subject=str(given.case_id),
+        order=order,
+        occurred_at=given.fired_at,
+        caused_by=f"clock/{given.clock}/{given.generation}",
+        clock=clock,
+    )
+    return Saying(Topic.ESCALATION, envelope, data)
+
+
+def notice_saying(posted: Posted, subject: str, order: Order, clock: str) -> Saying:
+    """A digest in the list of an office."""
+    digest = posted.digest
+    data = NoticePosted(
+        type="casegrid.notice.posted.v1",
+        division=digest.division,
+        role=digest.role,
+        clock=digest.clock,
+        reason=digest.reason,
+        count=digest.count,
+        oldest_due_at=digest.oldest_due_at,
+        cases=digest.cases,
+    )
+    envelope = Envelope(
+        event_id=posted.id,
+        type=data.type,
+        source=SOURCE,
+        subject=subject,
+        order=order,
+        occurred_at=posted.posted_at,
+        caused_by=f"clock/{digest.clock}",
+        clock=clock,
+    )
+    return Saying(Topic.ESCALATION, envelope, data)

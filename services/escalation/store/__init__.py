@@ -1,0 +1,1 @@
+"""Every SQL statement of escalation: armed cases, open orders, notices, figures."""

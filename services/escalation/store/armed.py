@@ -1,0 +1,179 @@
+"""Armed cases: one row each, the clocks as JSON arrays in the order of `decisions.Clock`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from services.escalation.decisions import Armed, Clock, Given, next_at
+from shared.divisions import Tier
+from shared.events import Order
+from shared.postgres import Transaction
+
+MARKS = Clock._fields.index("warn")
+
+
+async def load(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Armed]:
+    """These cases, locked until the transaction ends, in the order that everybody locks in."""
+    rows = await tx.fetch(
+        """
+        select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
+               clocks, given, order_seq
+        from armed where case_id = any($1::uuid[]) order by case_id for update
+        """,
+        case_ids,
+    )
+    return {row["case_id"]: armed_of(row) for row in rows}
+
+
+async def find(tx: Transaction, case_id: UUID) -> Armed | None:
+    """A case as it is now, to be shown."""
+    row = await tx.fetchrow(
+        """
+        select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
+               clocks, given, order_seq
+        from armed where case_id = $1
+        """,
+        case_id,
+    )
+    return armed_of(row) if row else None
+
+
+async def take_due(tx: Transaction, now: datetime, limit: int) -> list[Armed]:
+    """The cases that are due at `now`, oldest first, without those that another sweeper holds."""
+    rows = await tx.fetch(
+        """
+        select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
+               clocks, given, order_seq
+        from armed where next_at <= $1 order by next_at limit $2 for update skip locked
+        """,
+        now,
+        limit,
+    )
+    return [armed_of(row) for row in rows]
+
+
+async def earliest(tx: Transaction) -> datetime | None:
+    """When the next case is due."""
+    at: datetime | None = await tx.fetchval(
+        "select next_at from armed where next_at is not null order by next_at limit 1"
+    )
+    return at
+
+
+async def insert(tx: Transaction, new: Sequence[Armed]) -> set[UUID]:
+    """Keep these cases; says which were new."""
+    rows = await tx.fetch(
+        """
+        insert into armed (case_id, epoch, seq, changed_at, started_at, tier, holder,
+                           accused_division, open, clocks, given, next_at)
+        select * from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[],
+                             $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bool[],
+                             $10::json[], $11::json[], $12::timestamptz[])
+        on conflict do nothing returning case_id
+        """,
+        *columns(new),
+    )
+    return {row["case_id"] for row in rows}
+
+
+async def update(tx: Transaction, changed: Sequence[Armed]) -> None:
+    """Keep these cases as they are after a snapshot."""
+    await tx.execute(
+        """
+        update armed a
+        set epoch = n.epoch, seq = n.seq, changed_at = n.changed_at, started_at = n.started_at,
+            tier = n.tier, holder = n.holder, accused_division = n.accused_division,
+            open = n.open, clocks = n.clocks, given = n.given, next_at = n.next_at
+        from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[],
+                    $6::text[], $7::text[], $8::text[], $9::bool[], $10::json[], $11::json[],
+                    $12::timestamptz[])
+            as n (case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division,
+                  open, clocks, given, next_at)
+        where a.case_id = n.case_id
+        """,
+        *columns(changed),
+    )
+
+
+async def save_swept(tx: Transaction, swept: Sequence[Armed]) -> None:
+    """Keep what a sweep did to these cases."""
+    await tx.execute(
+        """
+        update armed a set clocks = n.clocks, next_at = n.next_at, order_seq = n.order_seq
+        from unnest($1::uuid[], $2::json[], $3::timestamptz[], $4::int[])
+            as n (case_id, clocks, next_at, order_seq)
+        where a.case_id = n.case_id
+        """,
+        [a.case_id for a in swept],
+        [packed(a.clocks) for a in swept],
+        [next_at(a) for a in swept],
+        [a.said for a in swept],
+    )
+
+
+async def save_said(tx: Transaction, said: dict[UUID, int]) -> None:
+    """The last seq of the orders of these cases."""
+    await tx.execute(
+        """
+        update armed a set order_seq = n.order_seq
+        from unnest($1::uuid[], $2::int[]) as n (case_id, order_seq)
+        where a.case_id = n.case_id
+        """,
+        list(said),
+        list(said.values()),
+    )
+
+
+def columns(cases: Sequence[Armed]) -> tuple[list[object], ...]:
+    """The cases as columns, in the order of the table."""
+    return (
+        [a.case_id for a in cases],
+        [a.order.epoch for a in cases],
+        [a.order.seq for a in cases],
+        [a.changed_at for a in cases],
+        [a.started_at for a in cases],
+        [a.tier for a in cases],
+        [a.holder for a in cases],
+        [a.accused_division for a in cases],
+        [a.open for a in cases],
+        [packed(a.clocks) for a in cases],
+        [packed(a.given) if a.given else None for a in cases],
+        [next_at(a) for a in cases],
+    )
+
+
+def packed(records: Sequence[Clock] | Sequence[Given]) -> str:
+    """Clocks, or what is remembered of them, as JSON."""
+    return orjson.dumps([tuple(record) for record in records]).decode()
+
+
+def armed_of(row: asyncpg.Record) -> Armed:
+    """A row of the table."""
+    tier = row["tier"]
+    given = row["given"]
+    return Armed(
+        row["case_id"],
+        Order(row["epoch"], row["seq"]),
+        row["changed_at"],
+        row["started_at"],
+        Tier(tier) if tier else None,
+        row["holder"],
+        row["accused_division"],
+        row["open"],
+        clocks_of(row["clocks"]),
+        tuple(Given(*values) for values in orjson.loads(given)) if given else (),
+        row["order_seq"],
+    )
+
+
+def clocks_of(text: str) -> tuple[Clock, ...]:
+    """Clocks from their JSON arrays, where the marks are a list."""
+    arrays = orjson.loads(text)
+    for values in arrays:
+        values[MARKS] = tuple(values[MARKS])
+    return tuple(map(Clock._make, arrays))

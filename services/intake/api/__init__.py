@@ -1,0 +1,7 @@
+"""HTTP of intake: residents hand in petitions and follow them; officers look at what was read."""
+
+# Importing them adds their routes, the hot one first.
+from services.intake.api import petitions, receipts, officers  # noqa: I001
+from services.intake.api.routing import routes
+
+__all__ = ["officers", "petitions", "receipts", "routes"]

@@ -1,0 +1,114 @@
+"""`POST /petitions`: checked, stored for good, answered. The hot route: the body is read raw."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from fastapi import Request, Response
+from pydantic import ValidationError
+
+from services.intake.api.bodies import NewPetition, check, schema_of, submission
+from services.intake.api.routing import routes
+from services.intake.handlers.loops import intake_of
+from services.intake.handlers.petitions import (
+    Accepted,
+    Full,
+    OtherBody,
+    Outcome,
+    Unanswered,
+    Unstorable,
+)
+from shared.http import Problem, busy, invalid, json, process_of, require_json
+
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "1 to 200 printable ASCII characters. The same key with the same body gets the"
+    " same answer again; with another body it is refused.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+
+
+@routes.post(
+    "/petitions",
+    tags=["petitions"],
+    status_code=202,
+    summary="Hand in a petition",
+    openapi_extra={"parameters": [KEY], **schema_of(NewPetition)},
+    responses={
+        400: {"description": "the body is not readable JSON"},
+        413: {"description": "the body is too large"},
+        415: {"description": "the body is not `application/json`"},
+        422: {"description": "fields are wrong, or the key was used for another petition"},
+        503: {"description": "not now; see `Retry-After`"},
+    },
+)
+async def accept(request: Request) -> Response:
+    """202 once the petition is stored for good: its id, public number and query code."""
+    require_json(request)
+    key = key_of(request)
+    raw = await request.body()
+    try:
+        given = NewPetition.model_validate_json(raw)
+    except ValidationError as wrong:
+        raise invalid(wrong) from None
+    process = process_of(request)
+    intake = intake_of(process)
+    now = process.clock.now()
+    check(given, intake.shelf.policy, now)
+    try:
+        outcome = await intake.commits.accept(submission(given, raw, key, now))
+    except Full:
+        raise busy("Too many petitions arrive just now; nothing was kept. Try again.", 1) from None
+    except Unanswered:
+        raise busy(
+            "The database went away before it answered. Send it again, best with an"
+            " `Idempotency-Key`: then it is kept once, whatever happened."
+        ) from None
+    return answer(outcome)
+
+
+def key_of(request: Request) -> str | None:
+    """The idempotency key of a request. Raises a 422 `Problem`."""
+    key = request.headers.get("idempotency-key")
+    if key is None or (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
+        return key
+    raise Problem(
+        422,
+        "invalid-request",
+        "The header `Idempotency-Key` is wrong; correct it and send again.",
+        errors=[{"field": "Idempotency-Key", "says": "1 to 200 printable ASCII characters"}],
+    )
+
+
+def answer(outcome: Outcome) -> Response:
+    """What the sender is told."""
+    match outcome:
+        case Accepted(stored, replayed):
+            at = f"/petitions/{stored.number}"
+            body = {
+                "id": str(stored.id),
+                "number": stored.number,
+                "code": stored.query_code,
+                "links": {
+                    "receipt": f"{at}?code={stored.query_code}",
+                    "supplements": f"{at}/supplements?code={stored.query_code}",
+                    "readings": f"/petitions/{stored.id}/readings",
+                },
+            }
+            return json(body, 202, {"Idempotency-Replayed": "true"} if replayed else None)
+        case OtherBody():
+            raise Problem(
+                422,
+                "idempotency-key-reused",
+                "This `Idempotency-Key` belongs to another petition. Use a new key for a new one.",
+            )
+        case Unstorable():
+            raise Problem(
+                422,
+                "not-storable",
+                "The database does not take a value of this petition. Nothing was kept.",
+            )
+        case _:
+            assert_never(outcome)

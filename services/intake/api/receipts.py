@@ -1,0 +1,92 @@
+"""Residents follow their petition by number and query code, without an account, and add to it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+from pydantic import ValidationError
+
+from services.intake.api.bodies import NewSupplement, schema_of
+from services.intake.api.routing import routes
+from services.intake.decisions.wording import STAGES, status, steps
+from services.intake.handlers import petitions
+from services.intake.handlers.loops import intake_of, voice_of
+from services.intake.store import receipts
+from services.intake.store.receipts import Found
+from shared.http import Problem, invalid, json, process_of, require_json
+from shared.postgres import Transaction, transaction
+
+Code = Annotated[str, Query(description="the query code that came with the number")]
+NO_CODE = "-" * 8
+
+
+@routes.get("/petitions/{number}", tags=["receipts"], summary="How far a petition got")
+async def receipt(request: Request, number: str, code: Code) -> Response:
+    """When it was stored, read, published and routed (promise time), and where it is now."""
+    process = process_of(request)
+    async with process.pool.acquire(timeout=10) as connection:
+        found = await of_holder(connection, number, code)
+    seen = found.receipt
+    policy = intake_of(process).shelf.policy
+    name = policy.divisions.get(seen.unit, seen.unit) if policy and seen.unit else seen.unit
+    where = None
+    if seen.stage is not None:
+        where = {
+            "unit": seen.unit,
+            "name": name,
+            "stage": seen.stage,
+            "stage_words": STAGES[seen.stage],
+            "next_deadline": seen.next_deadline,
+        }
+    return json(
+        {
+            "id": str(found.petition_id),
+            "number": seen.number,
+            "steps": steps(seen),
+            "where": where,
+            "status": status(seen, name),
+        }
+    )
+
+
+@routes.post(
+    "/petitions/{number}/supplements",
+    tags=["receipts"],
+    status_code=202,
+    summary="Add to a petition",
+    openapi_extra=schema_of(NewSupplement),
+)
+async def supplement(request: Request, number: str, code: Code) -> Response:
+    """202 once what was added is stored for good."""
+    require_json(request)
+    try:
+        given = NewSupplement.model_validate_json(await request.body())
+    except ValidationError as wrong:
+        raise invalid(wrong) from None
+    process = process_of(request)
+    now = process.clock.now()
+    async with transaction(process.pool) as tx:
+        found = await of_holder(tx, number, code)
+        supplement_id = await petitions.supplement(
+            tx, found.petition_id, given.text, now, voice_of(process)
+        )
+    process.wake_relay.call()
+    return json({"id": str(supplement_id), "number": found.receipt.number, "received_at": now}, 202)
+
+
+async def of_holder(tx: Transaction, number: str, code: str) -> Found:
+    """The petition of somebody who knows its code.
+
+    Raises one and the same 404 `Problem` for an unknown number and a wrong code, after the same
+    comparison: an answer never says which numbers there are.
+    """
+    found = await receipts.by_number(tx, number.replace("\0", ""))
+    expected = found.query_code if found else NO_CODE
+    given = code.strip().upper().encode()
+    if not secrets.compare_digest(given, expected.encode()) or found is None:
+        raise Problem(
+            404, "no-such-petition", "No petition has this number and this code. Check both."
+        )
+    return found

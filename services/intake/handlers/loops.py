@@ -1,0 +1,97 @@
+"""What a process of intake holds in memory, and what it does by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import Gauge
+
+from services.intake.decisions.petitions import accepted_at
+from services.intake.handlers import reading
+from services.intake.handlers.announcing import Voice
+from services.intake.handlers.petitions import GroupCommit
+from services.intake.handlers.policy import Shelf
+from services.intake.store import reading as store
+from shared.clock import wall
+from shared.postgres import transaction
+from shared.service import Process
+
+UNREAD = Gauge("casegrid_intake_unread", "Petitions accepted and not read yet, up to 100,001")
+UNREAD_AGE = Gauge("casegrid_intake_unread_age_seconds", "Age of the oldest unread petition")
+
+POLL_SECONDS = 0.05
+REST_SECONDS = 0.02
+"""Without it each group commit would be read, said and routed by transactions of its own; at
+700 petitions a second the rest saves a seventh of the CPU here and a fifth of PostgreSQL's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What one process holds."""
+
+    commits: GroupCommit
+    shelf: Shelf
+
+
+async def open_intake(process: Process) -> Intake:
+    """Make what a process holds, with the newest policy that its database has."""
+    intake = Intake(GroupCommit(process.settings.accept_queue), Shelf())
+    async with process.pool.acquire(timeout=10) as connection:
+        await intake.shelf.newest(connection)
+    return intake
+
+
+def intake_of(process: Process) -> Intake:
+    """What this process holds."""
+    assert isinstance(process.state, Intake)
+    return process.state
+
+
+def voice_of(process: Process) -> Voice:
+    """How this process speaks."""
+    return Voice(process.epoch, process.clock.name)
+
+
+async def commit_group(process: Process) -> float:
+    """Commit the next group of petitions; weather is told to those who wait."""
+    weather = await intake_of(process).commits.flush(process.pool)
+    if weather:
+        process.health.degraded("accepting", weather)
+    else:
+        process.health.well("accepting")
+        process.wake_read.call()
+    return 0
+
+
+async def read(process: Process) -> float:
+    """Read a page; a full page is followed by the next at once, any other by a short rest."""
+    policy = intake_of(process).shelf.policy
+    if policy is None:
+        process.health.degraded("policy", "no policy yet: petitions are taken, not read")
+        return REST_SECONDS
+    process.health.well("policy")
+    async with transaction(process.pool) as tx:
+        n = await reading.read_once(tx, process.clock.now(), policy, voice_of(process))
+    if n:
+        process.wake_relay.call()
+    if n == reading.PAGE:
+        return 0
+    await process.wake_read.wait(POLL_SECONDS)
+    return REST_SECONDS
+
+
+async def look_for_policy(process: Process) -> float:
+    """Learn of a new policy, whichever process heard of it."""
+    async with process.pool.acquire(timeout=10) as connection:
+        await intake_of(process).shelf.newest(connection)
+    return 1.0
+
+
+async def measure(process: Process) -> float:
+    """How many petitions wait to be read, and how long the oldest has."""
+    async with process.pool.acquire(timeout=10) as connection:
+        depth, oldest = await store.queue(connection)
+    UNREAD.set(depth)
+    age = 0.0 if oldest is None else (wall() - accepted_at(oldest)).total_seconds()
+    UNREAD_AGE.set(max(0.0, age))
+    return 2.0

@@ -1,0 +1,193 @@
+"""Accepting: many petitions in one commit, each answered when it is durable; and what is added.
+
+A 2xx is given after the commit, never before. While the database is away the waiting ones are
+told to send again, and the queue is bounded, so that waiting has an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
+
+import asyncpg
+from prometheus_client import Counter, Gauge, Histogram
+from uuid_utils.compat import uuid7
+
+from services.intake.decisions.petitions import Petition, Submission
+from services.intake.handlers.announcing import Voice
+from services.intake.store import petitions as store
+from services.intake.store import reading, receipts
+from services.intake.store.petitions import Stored
+from shared import outbox, telemetry
+from shared.postgres import WEATHER, Pool, Transaction, transaction
+
+ROWS = 200
+SECONDS = 0.005
+
+BAD_ROW = (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+"""The database, or asyncpg before it, does not take a value."""
+
+ACCEPTED = Counter("casegrid_intake_accepted", "Petitions stored for good")
+REPLAYED = Counter("casegrid_intake_replayed", "Petitions that came again under their key")
+UNSTORABLE = Counter("casegrid_intake_unstorable", "Petitions that the database did not take")
+WAITING = Gauge("casegrid_intake_accept_queue", "Petitions that wait for a commit")
+GROUP_SIZE = Histogram(
+    "casegrid_intake_group_size", "Petitions in one commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
+)
+GROUP_SECONDS = Histogram(
+    "casegrid_intake_group_seconds", "One group commit", buckets=telemetry.SECONDS
+)
+
+
+class Accepted(NamedTuple):
+    """It is stored; `replayed` when an earlier request with the same key did it."""
+
+    stored: Stored
+    replayed: bool
+
+
+class OtherBody(NamedTuple):
+    """The key was used for another petition."""
+
+
+class Unstorable(NamedTuple):
+    """The database does not take a value of it; nothing was kept."""
+
+
+Outcome: TypeAlias = Accepted | OtherBody | Unstorable
+
+
+class Full(Exception):
+    """Too many petitions wait for a commit."""
+
+
+class Unanswered(Exception):
+    """The database went away meanwhile: whether it was kept is not known."""
+
+
+class Waiting(NamedTuple):
+    """A petition on its way to the database, and who waits for it."""
+
+    submission: Submission
+    answer: asyncio.Future[Outcome]
+    since: float
+
+
+class GroupCommit:
+    """Petitions of many requests in one transaction: 200 rows, or whatever came in 5 ms."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: deque[Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._full = outbox.Wake()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a commit."""
+        return len(self._waiting)
+
+    async def accept(self, submission: Submission) -> Outcome:
+        """Wait until a petition is durable. Raises `Full` or `Unanswered`."""
+        if len(self._waiting) >= self._limit:
+            raise Full
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Waiting(submission, answer, time.monotonic()))
+        self._arrived.set()
+        if len(self._waiting) >= ROWS:
+            self._full.call()
+        return await answer
+
+    async def flush(self, pool: Pool) -> str | None:
+        """Wait for petitions and commit the next group; returns what weather there was, if any."""
+        group = await self._gather()
+        GROUP_SIZE.observe(len(group))
+        with GROUP_SECONDS.time():
+            return await settle(pool, group)
+
+    async def _gather(self) -> list[Waiting]:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        left = self._waiting[0].since + SECONDS - time.monotonic()
+        if left > 0 and len(self._waiting) < ROWS:
+            await self._full.wait(left)
+        group = [self._waiting.popleft() for _ in range(min(ROWS, len(self._waiting)))]
+        WAITING.set(len(self._waiting))
+        return group
+
+
+async def settle(pool: Pool, group: Sequence[Waiting]) -> str | None:
+    """Commit a group and answer each; a row that is not taken never fails the others."""
+    try:
+        async with transaction(pool) as tx:
+            outcomes = await take_in(tx, [one.submission for one in group])
+    except BAD_ROW:
+        if len(group) > 1:
+            weather = [await settle(pool, [one]) for one in group]
+            return next(filter(None, weather), None)
+        UNSTORABLE.inc()
+        outcomes = [Unstorable()]
+    except WEATHER as weather:
+        telemetry.WEATHER.labels("group commit", type(weather).__name__).inc()
+        refuse(group, Unanswered())
+        return type(weather).__name__
+    except Exception as bug:
+        refuse(group, bug)
+        raise
+    for one, outcome in zip(group, outcomes, strict=True):
+        if not one.answer.done():
+            one.answer.set_result(outcome)
+    return None
+
+
+def refuse(group: Sequence[Waiting], reason: Exception) -> None:
+    """Nobody waits for ever."""
+    for one in group:
+        if not one.answer.done():
+            one.answer.set_exception(reason)
+
+
+async def take_in(tx: Transaction, submissions: Sequence[Submission]) -> list[Outcome]:
+    """Store petitions; those whose key was there before get the first answer again."""
+    numbers = await store.insert_new(tx, submissions)
+    known = {
+        one.petition.idempotency_key
+        for one in submissions
+        if one.petition.idempotency_key and one.petition.id not in numbers
+    }
+    earlier = await store.by_keys(tx, known) if known else {}
+    ACCEPTED.inc(len(numbers))
+    return [outcome_of(one.petition, numbers.get(one.petition.id), earlier) for one in submissions]
+
+
+def outcome_of(petition: Petition, number: str | None, earlier: dict[str, Stored]) -> Outcome:
+    """What the one who sent it is told."""
+    if number is not None:
+        stored = Stored(petition.id, number, petition.query_code, petition.body_hash)
+        return Accepted(stored, replayed=False)
+    assert petition.idempotency_key is not None, "only a key can have been there before"
+    first = earlier[petition.idempotency_key]
+    if first.body_hash != petition.body_hash:
+        return OtherBody()
+    REPLAYED.inc()
+    return Accepted(first, replayed=True)
+
+
+async def supplement(
+    tx: Transaction, petition_id: UUID, text: str, now: datetime, voice: Voice
+) -> UUID:
+    """Keep what a resident added. It is said at once, or after the petition if that is unread."""
+    supplement_id = uuid7()
+    unread = await reading.waits_to_be_read(tx, petition_id)
+    await reading.add_supplement(tx, petition_id, supplement_id, text, now, said=not unread)
+    if not unread:
+        seq = await receipts.next_seq(tx, petition_id)
+        said = voice.supplemented(petition_id, supplement_id, seq, now, now)
+        await outbox.append(tx, [said])
+    return supplement_id

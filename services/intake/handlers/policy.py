@@ -1,0 +1,81 @@
+"""Policy versions: kept part by part, closed when whole, and the newest one compiled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+
+from prometheus_client import Gauge
+
+from services.intake.decisions.policy import (
+    PartBody,
+    Policy,
+    canonical,
+    compile_policy,
+    what_is_missing,
+)
+from services.intake.store import policy as store
+from shared import hearing
+from shared.events import PolicyPart, PolicyPublished
+from shared.hearing import Batch, Unreadable
+from shared.postgres import Transaction
+
+logger = logging.getLogger(__name__)
+
+VERSION = Gauge("casegrid_intake_policy_version", "The policy version that petitions are read by")
+
+
+async def on_policy(batch: Batch, tx: Transaction, now: datetime) -> None:
+    """Keep parts, and close the versions that are whole; one that is not is parked."""
+    parts = [canonical(e.data) for e in batch.events if isinstance(e.data, PolicyPart)]
+    if parts:
+        await store.keep_parts(tx, parts)
+    closing = {e.data.version: e for e in batch.events if isinstance(e.data, PolicyPublished)}
+    if not closing:
+        return
+    there = await store.parts_of(tx, closing.keys())
+    whole: list[PolicyPublished] = []
+    refused: list[Unreadable] = []
+    for version, heard in closing.items():
+        assert isinstance(heard.data, PolicyPublished)
+        reason = await what_is_wrong(heard.data, there[version])
+        if reason is None:
+            whole.append(heard.data)
+        else:
+            logger.error("a policy version is not taken: %s", reason)
+            refused.append(Unreadable(heard.record, reason))
+    await store.close_versions(tx, whole)
+    await hearing.park(tx, refused)
+
+
+async def what_is_wrong(published: PolicyPublished, parts: list[PartBody]) -> str | None:
+    """Why a version cannot come into force; None when it can."""
+    if reason := what_is_missing(published, parts):
+        return reason
+    try:
+        await asyncio.to_thread(compile_policy, published.version, parts)
+    except ValueError as wrong:
+        return f"policy version {published.version} cannot be compiled: {wrong}"[:500]
+    return None
+
+
+class Shelf:
+    """The policy in force in this process; swapped at once, never half."""
+
+    def __init__(self) -> None:
+        self.policy: Policy | None = None
+        self._lock = asyncio.Lock()
+
+    async def newest(self, tx: Transaction) -> Policy | None:
+        """The newest whole version of the database, compiled once; None before the first."""
+        version = await store.newest_version(tx)
+        if version is None or (self.policy is not None and self.policy.version == version):
+            return self.policy
+        async with self._lock:
+            if self.policy is None or self.policy.version < version:
+                parts = (await store.parts_of(tx, [version]))[version]
+                self.policy = await asyncio.to_thread(compile_policy, version, parts)
+                VERSION.set(version)
+                logger.info("policy version %s is in force", version)
+        return self.policy

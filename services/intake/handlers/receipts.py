@@ -1,0 +1,79 @@
+"""Receipts follow the case: one update per batch, with the newest snapshot of each case in it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from prometheus_client import Counter, Histogram
+
+from services.intake.decisions.petitions import accepted_at
+from services.intake.store import receipts as store
+from services.intake.store.receipts import News
+from shared import hearing
+from shared.clock import Clock, wall
+from shared.events import CaseChanged
+from shared.hearing import Batch, Heard, Unreadable
+from shared.postgres import Transaction
+
+OPENED = "casegrid.case.opened.v1"
+
+UPDATED = Counter("casegrid_intake_receipts_updated", "Receipts brought up to date")
+ACCEPT_TO_ROUTED = Histogram(
+    "casegrid_intake_accept_to_routed_seconds",
+    "From taking a petition in to hearing where it was routed, in wall time",
+    buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 600, 3600),
+)
+
+
+async def on_case_changed(batch: Batch, tx: Transaction, now: datetime, clock: Clock) -> None:
+    """Keep the newest snapshot of each case, and when it was published and first routed."""
+    news: dict[UUID, News] = {}
+    opened: set[UUID] = set()
+    strangers: list[Unreadable] = []
+    for heard in batch.events:
+        try:
+            petition_id = UUID(heard.envelope.subject)
+        except ValueError:
+            strangers.append(Unreadable(heard.record, "the subject is no UUID"))
+            continue
+        news[petition_id] = newer(news.get(petition_id), told(petition_id, heard, clock))
+        if heard.envelope.type == OPENED:
+            opened.add(petition_id)
+    await hearing.park(tx, strangers)
+    if not news:
+        return
+    changed = await store.keep_newest(tx, list(news.values()))
+    UPDATED.inc(len(changed))
+    heard_at = wall()
+    for petition_id in opened & changed:
+        ACCEPT_TO_ROUTED.observe((heard_at - accepted_at(petition_id)).total_seconds())
+
+
+def told(petition_id: UUID, heard: Heard, clock: Clock) -> News:
+    """What one snapshot says about a petition."""
+    assert isinstance(heard.data, CaseChanged)
+    case, appended_at = heard.data.case, heard.data.change.appended_at
+    due = case.next_deadline
+    published = heard.envelope.type == OPENED and appended_at is not None
+    return News(
+        petition_id=petition_id,
+        order=heard.envelope.order,
+        unit=case.unit,
+        stage=case.stage,
+        next_deadline=None if due is None else case.started_at + timedelta(milliseconds=due),
+        # The broker stamps by the wall; residents are told promise time throughout.
+        published_at=clock.at(appended_at) if published and appended_at else None,
+        routed_at=heard.envelope.occurred_at,
+    )
+
+
+def newer(before: News | None, after: News) -> News:
+    """The newest of two snapshots, with the first times of both."""
+    if before is None:
+        return after
+    newest = after if after.order > before.order else before
+    return newest._replace(
+        published_at=before.published_at or after.published_at,
+        routed_at=min(before.routed_at, after.routed_at),
+    )

@@ -1,0 +1,1 @@
+"""Every SQL statement of intake, by noun: petitions, reading, receipts, policy."""

@@ -1,0 +1,137 @@
+"""Petitions: taken in, found again by their key, and their words for those who may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.intake.decisions.petitions import Submission
+from shared.identity import Actor
+from shared.postgres import Transaction
+
+
+class Stored(NamedTuple):
+    """What the answer to a petition says of it."""
+
+    id: UUID
+    number: str
+    query_code: str
+    body_hash: bytes | None
+
+
+async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict[UUID, str]:
+    """Store petitions with all that goes with them; the numbers of those whose key was new."""
+    columns = zip(*(submission.petition for submission in submissions), strict=True)
+    vault = [one for one in submissions if one.person or one.contact]
+    rows = await tx.fetch(
+        """
+        with taken as (
+            insert into petitions (id, number, query_code, kind, channel, subject, text, category,
+                place_code, lat, lon, place_words, accused, accused_unknown, happened_at,
+                received_at, contact, idempotency_key, body_hash)
+            select id, to_char(received_at at time zone 'Asia/Shanghai', '"CG-"YYYYMMDD-')
+                       || lpad(n, greatest(7, length(n)), '0'),
+                query_code, kind, channel, subject, text, category,
+                place_code, lat, lon, place_words, accused, accused_unknown, happened_at,
+                received_at, contact, idempotency_key, body_hash
+            from (
+                select *, nextval('petition_numbers')::text as n from unnest(
+                    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                    $7::text[], $8::text[], $9::float8[], $10::float8[], $11::text[], $12::text[],
+                    $13::boolean[], $14::timestamptz[], $15::timestamptz[], $16::boolean[],
+                    $17::text[], $18::bytea[])
+                as given (id, query_code, kind, channel, subject, text, category, place_code, lat,
+                    lon, place_words, accused, accused_unknown, happened_at, received_at, contact,
+                    idempotency_key, body_hash)
+            ) numbered
+            on conflict (idempotency_key) where idempotency_key is not null do nothing
+            returning id, number
+        ), to_be_read as (
+            insert into unread (petition_id) select id from taken
+        ), followed as (
+            insert into receipts (petition_id) select id from taken
+        ), kept as (
+            insert into vault (petition_id, person, contact)
+            select id, person::jsonb, contact::jsonb
+            from unnest($19::uuid[], $20::text[], $21::text[]) as given (id, person, contact)
+            join taken using (id)
+        )
+        select id, number from taken
+        """,
+        *columns,
+        [one.petition.id for one in vault],
+        [one.person for one in vault],
+        [one.contact for one in vault],
+    )
+    return {row["id"]: row["number"] for row in rows}
+
+
+async def by_keys(tx: Transaction, keys: Collection[str]) -> dict[str, Stored]:
+    """The petitions that came under these idempotency keys."""
+    rows = await tx.fetch(
+        """
+        select idempotency_key, id, number, query_code, body_hash from petitions
+        where idempotency_key = any($1::text[]) and idempotency_key is not null
+        """,
+        list(keys),
+    )
+    return {
+        row["idempotency_key"]: Stored(
+            row["id"], row["number"], row["query_code"], row["body_hash"]
+        )
+        for row in rows
+    }
+
+
+class Guarded(NamedTuple):
+    """Words that not everybody may see, and what decides on it; `reading` is JSON."""
+
+    number: str
+    subject: str | None
+    text: str
+    place_words: str | None
+    accused: str | None
+    accused_unknown: bool
+    reading: str | None
+
+
+async def guarded(tx: Transaction, petition_id: UUID) -> Guarded | None:
+    """A petition with its newest reading; None when there is none of this id."""
+    row = await tx.fetchrow(
+        """
+        select number, subject, text, place_words, accused, accused_unknown,
+               (select doc::text from readings where petition_id = p.id
+                order by n desc limit 1) as reading
+        from petitions p where id = $1
+        """,
+        petition_id,
+    )
+    return None if row is None else Guarded(*row.values())
+
+
+class Supplement(NamedTuple):
+    """What the resident added."""
+
+    text: str
+    received_at: datetime
+
+
+async def supplements(tx: Transaction, petition_id: UUID) -> list[Supplement]:
+    """All that was added to a petition, in order."""
+    rows = await tx.fetch(
+        "select text, received_at from supplements where petition_id = $1 order by id", petition_id
+    )
+    return [Supplement(*row.values()) for row in rows]
+
+
+async def note_view(tx: Transaction, petition_id: UUID, actor: Actor) -> None:
+    """Who looked at the words."""
+    await tx.execute(
+        "insert into views (petition_id, subject, roles, division) values ($1, $2, $3, $4)",
+        petition_id,
+        actor.subject,
+        sorted(actor.roles),
+        actor.division,
+    )

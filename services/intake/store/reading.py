@@ -1,0 +1,138 @@
+"""The reading queue, the readings, and supplements: what waits to be said, and what was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.intake.decisions.petitions import UnreadPetition
+from shared.events import Reading, dump
+from shared.postgres import Transaction
+
+
+async def unread_page(tx: Transaction, limit: int) -> list[UnreadPetition]:
+    """The oldest unread petitions that nobody else reads, locked in the queue."""
+    rows = await tx.fetch(
+        """
+        with page as materialized (
+            select petition_id from unread order by petition_id limit $1
+            for update skip locked
+        )
+        select id, number, kind, channel, subject, text, category, place_code, lat, lon,
+               place_words, accused, accused_unknown, happened_at, received_at, contact
+        from page join petitions on id = petition_id order by id
+        """,
+        limit,
+    )
+    return [UnreadPetition(*row.values()) for row in rows]
+
+
+class PendingSupplement(NamedTuple):
+    """A supplement that waits until its petition is read."""
+
+    petition_id: UUID
+    id: UUID
+    received_at: datetime
+
+
+async def pending_supplements(tx: Transaction, ids: Sequence[UUID]) -> list[PendingSupplement]:
+    """What was added to these petitions before they were read, in order."""
+    rows = await tx.fetch(
+        """
+        select petition_id, id, received_at from supplements
+        where petition_id = any($1::uuid[]) and not said order by petition_id, id
+        """,
+        list(ids),
+    )
+    return [PendingSupplement(*row.values()) for row in rows]
+
+
+class Read(NamedTuple):
+    """A petition that was read, and how many events are said of it."""
+
+    petition_id: UUID
+    reading: Reading
+    said_seq: int
+
+
+async def save_read(tx: Transaction, read: Sequence[Read], policy: int, now: datetime) -> None:
+    """Keep readings; the petitions leave the queue, and their supplements count as said."""
+    await tx.execute(
+        """
+        with news as (
+            select * from unnest($1::uuid[], $2::text[], $3::text[], $4::int[])
+                as t (petition_id, state, doc, said_seq)
+        ), kept as (
+            insert into readings (petition_id, n, policy, state, doc, read_at)
+            select petition_id, 1, $5, state, doc::jsonb, $6 from news
+        ), told as (
+            update receipts r set read_at = $6, said_seq = news.said_seq
+            from news where r.petition_id = news.petition_id
+        ), said as (
+            update supplements s set said = true
+            from news where s.petition_id = news.petition_id and news.said_seq > 1 and not s.said
+        )
+        delete from unread where petition_id = any($1::uuid[])
+        """,
+        [one.petition_id for one in read],
+        [one.reading.state for one in read],
+        [dump(one.reading).decode() for one in read],
+        [one.said_seq for one in read],
+        policy,
+        now,
+    )
+
+
+async def queue(tx: Transaction) -> tuple[int, UUID | None]:
+    """How many petitions wait to be read (counted up to 100,001), and the oldest."""
+    row = await tx.fetchrow(
+        """
+        select (select count(*) from (select 1 from unread limit 100001) few) as depth,
+               (select petition_id from unread order by petition_id limit 1) as oldest
+        """
+    )
+    assert row is not None
+    return row["depth"], row["oldest"]
+
+
+class KeptReading(NamedTuple):
+    """A reading as it was made; `doc` is JSON."""
+
+    n: int
+    policy: int
+    doc: str
+    read_at: datetime
+
+
+async def readings_of(tx: Transaction, petition_id: UUID) -> list[KeptReading]:
+    """All readings of a petition, the first one first."""
+    rows = await tx.fetch(
+        "select n, policy, doc::text, read_at from readings where petition_id = $1 order by n",
+        petition_id,
+    )
+    return [KeptReading(*row.values()) for row in rows]
+
+
+async def waits_to_be_read(tx: Transaction, petition_id: UUID) -> bool:
+    """Whether a petition is unread; if so it stays unread until this transaction ends."""
+    found = await tx.fetchval("select 1 from unread where petition_id = $1 for update", petition_id)
+    return found is not None
+
+
+async def add_supplement(
+    tx: Transaction, petition_id: UUID, supplement_id: UUID, text: str, now: datetime, said: bool
+) -> None:
+    """What the resident added."""
+    await tx.execute(
+        """
+        insert into supplements (id, petition_id, text, received_at, said)
+        values ($2, $1, $3, $4, $5)
+        """,
+        petition_id,
+        supplement_id,
+        text,
+        now,
+        said,
+    )

@@ -1,0 +1,88 @@
+"""Receipts: how far each petition got, and the seq of what intake said last about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.intake.decisions.wording import Receipt
+from shared.events import Order, Stage
+from shared.postgres import Transaction
+
+
+async def next_seq(tx: Transaction, petition_id: UUID) -> int:
+    """The seq of the event that is said next about a petition; locks its receipt."""
+    return int(
+        await tx.fetchval(
+            """
+            update receipts set said_seq = said_seq + 1 where petition_id = $1 returning said_seq
+            """,
+            petition_id,
+        )
+    )
+
+
+class Found(NamedTuple):
+    """A petition that somebody asks for by its number, and the code they must know."""
+
+    petition_id: UUID
+    query_code: str
+    receipt: Receipt
+
+
+async def by_number(tx: Transaction, number: str) -> Found | None:
+    """The receipt of a public number."""
+    row = await tx.fetchrow(
+        """
+        select p.id, p.query_code, p.number, p.received_at, r.read_at, r.published_at,
+               r.routed_at, r.unit, r.stage, r.next_deadline
+        from petitions p join receipts r on r.petition_id = p.id
+        where p.number = $1
+        """,
+        number,
+    )
+    if row is None:
+        return None
+    petition_id, query_code, *rest = row.values()
+    return Found(petition_id, query_code, Receipt(*rest))
+
+
+class News(NamedTuple):
+    """What a batch of snapshots says about one petition; the times are promise time."""
+
+    petition_id: UUID
+    order: Order
+    unit: str
+    stage: Stage
+    next_deadline: datetime | None
+    published_at: datetime | None
+    routed_at: datetime
+
+
+async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
+    """Bring receipts up to date, unless they know of something newer; says which changed."""
+    rows = await tx.fetch(
+        """
+        update receipts r set
+            epoch = news.epoch, seq = news.seq, unit = news.unit, stage = news.stage,
+            next_deadline = news.next_deadline,
+            published_at = coalesce(r.published_at, news.published_at),
+            routed_at = coalesce(r.routed_at, news.routed_at)
+        from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::timestamptz[],
+                    $7::timestamptz[], $8::timestamptz[])
+            as news (petition_id, epoch, seq, unit, stage, next_deadline, published_at, routed_at)
+        where r.petition_id = news.petition_id and (r.epoch, r.seq) < (news.epoch, news.seq)
+        returning r.petition_id
+        """,
+        [one.petition_id for one in news],
+        [one.order.epoch for one in news],
+        [one.order.seq for one in news],
+        [one.unit for one in news],
+        [one.stage for one in news],
+        [one.next_deadline for one in news],
+        [one.published_at for one in news],
+        [one.routed_at for one in news],
+    )
+    return {row["petition_id"] for row in rows}

@@ -1,0 +1,250 @@
+"""What escalation answers over HTTP, from the real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from services.escalation.__main__ import SERVICE
+from services.escalation.handlers import handle, show_figures, sweep_once
+from shared.clock import Clock, wall
+from shared.http import create_app
+from shared.identity import issue
+from shared.postgres import Pool, transaction
+from shared.service import Process
+from shared.settings import Settings
+from tests.escalation.stories import (
+    CASE,
+    COMMUNITY,
+    DISTRICT,
+    GRID,
+    HOUR,
+    STREET,
+    at,
+    batch,
+    case,
+    clock,
+    heard,
+    sign_clock,
+    tier_clock,
+)
+from tests.escalation.test_figures import gauge
+
+Token = Callable[..., dict[str, str]]
+ACCUSED = UUID(int=2)
+SECRET = "s" * 32
+
+
+@pytest.fixture
+def settings(escalation_dsn: str) -> Settings:
+    return Settings.model_validate({"database_url": escalation_dsn, "token_secret": SECRET})
+
+
+@pytest.fixture
+def token() -> Token:
+    """The header of an officer."""
+
+    def header(division: str, *roles: str, subject: str = "officer-7") -> dict[str, str]:
+        issued = issue(SECRET, subject, roles or ("grid_head",), division)
+        return {"Authorization": f"Bearer {issued}"}
+
+    return header
+
+
+@pytest.fixture
+async def client(settings: Settings, pool: Pool) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks to a process 13 hours after a case came, which was swept each hour until the 12th."""
+    frozen = Clock(speed=1e-9, base=at(13 * HOUR), base_utc=wall())
+    app = create_app(Process(SERVICE, settings, frozen, pool), SERVICE.routes)
+    events = [
+        heard(1, case(clock(), tier_clock(), sign_clock())),
+        heard(1, case(sign_clock(), holder=DISTRICT, accused_division=STREET), ACCUSED),
+    ]
+    async with transaction(pool) as tx:
+        await handle(batch(*events), tx, at(0))
+        for hour in range(1, 13):
+            await sweep_once(tx, at(hour * HOUR))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://escalation"
+    ) as spoken:
+        yield spoken
+
+
+async def asked(client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> Any:
+    answer = await client.get(path, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+# ---------------------------------------------------------------- clocks
+
+
+async def test_the_clocks_of_a_case_say_what_was_done(
+    client: httpx.AsyncClient, token: Token
+) -> None:
+    shown = await asked(client, f"/cases/{CASE}/clocks", token(STREET))
+    assert (shown["case"], shown["open"], shown["tier"]) == (str(CASE), True, "grid")
+    assert shown["next_at"] == at(12 * HOUR + HOUR // 2).isoformat()
+    sign, tier, reply = shown["clocks"]
+    assert (sign["name"], sign["breached"], sign["order"]) == ("sign", True, None)
+    assert (sign["owner"], sign["repeats_given"]) == ({"division": GRID, "role": "grid_head"}, 11)
+    assert (tier["generation"], tier["order"]["action"]) == (1, "promote")
+    assert tier["order"]["state"] == "pending"
+    assert (reply["breached"], reply["due_at"]) == (False, at(24 * HOUR).isoformat())
+    assert [mark["given"] for mark in reply["warnings"]] == [True, False, False]
+
+
+async def test_an_answered_order_is_shown_as_answered(
+    client: httpx.AsyncClient, token: Token, pool: Pool
+) -> None:
+    async with transaction(pool) as tx:
+        await handle(batch(heard(2, case(tier_clock(answered=True)))), tx, at(13 * HOUR))
+    shown = await asked(client, f"/cases/{CASE}/clocks", token(GRID))
+    assert shown["clocks"][0]["order"]["state"] == "answered"
+
+
+async def test_a_case_not_yet_known_is_asked_for_again(
+    client: httpx.AsyncClient, token: Token
+) -> None:
+    answer = await client.get(f"/cases/{UUID(int=9)}/clocks", headers=token("city"))
+    assert (answer.status_code, answer.headers["retry-after"]) == (404, "1")
+    assert (await client.get("/cases/nonsense/clocks", headers=token("city"))).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("case_id", "division", "role", "status"),
+    [
+        pytest.param(CASE, GRID, "grid_head", 200, id="the holder"),
+        pytest.param(CASE, DISTRICT, "auditor", 200, id="above the holder"),
+        pytest.param(CASE, "210202", "auditor", 403, id="another district"),
+        pytest.param(CASE, GRID, "resident", 403, id="no officer"),
+        pytest.param(ACCUSED, DISTRICT, "district_dispatcher", 200, id="above the accused"),
+        pytest.param(ACCUSED, STREET, "street_cadre", 403, id="the accused"),
+        pytest.param(ACCUSED, GRID, "grid_head", 403, id="below the accused"),
+    ],
+)
+async def test_who_may_see_the_clocks(
+    client: httpx.AsyncClient, token: Token, case_id: UUID, division: str, role: str, status: int
+) -> None:
+    answer = await client.get(f"/cases/{case_id}/clocks", headers=token(division, role))
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/cases/{CASE}/clocks"),
+        ("GET", f"/notices/{GRID}"),
+        ("POST", f"/notices/{CASE}/acknowledge"),
+    ],
+)
+async def test_nothing_is_told_without_a_token(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    assert (await client.request(method, path)).status_code == 401
+
+
+# ---------------------------------------------------------------- notices
+
+
+async def test_a_unit_sees_its_notices_newest_first(
+    client: httpx.AsyncClient, token: Token
+) -> None:
+    shown = await asked(client, f"/notices/{GRID}", token(GRID))
+    assert shown["unacknowledged"] == {"reminder": 12}
+    posted = [notice["posted_at"] for notice in shown["notices"]]
+    assert posted == sorted(posted, reverse=True)
+    assert (len(posted), shown["next"]) == (12, None)
+    assert shown["notices"][0] == {
+        "id": shown["notices"][0]["id"],
+        "division": GRID,
+        "role": "grid_head",
+        "clock": "sign",
+        "reason": "reminder",
+        "count": 1,
+        "oldest_due_at": at(HOUR // 2).isoformat(),
+        "cases": [str(CASE)],
+        "posted_at": at(12 * HOUR).isoformat(),
+        "acknowledged": None,
+    }
+
+
+async def test_pages_show_every_notice_once(client: httpx.AsyncClient, token: Token) -> None:
+    headers = token(GRID)
+    ids: list[str] = []
+    path: str | None = f"/notices/{GRID}?limit=5"
+    sizes = []
+    while path:
+        page = await asked(client, path, headers)
+        ids += [notice["id"] for notice in page["notices"]]
+        sizes.append(len(page["notices"]))
+        path = page["next"] and f"/notices/{GRID}?limit=5&cursor={page['next']}"
+    assert (sizes, len(set(ids))) == ([5, 5, 2], 12)
+
+
+async def test_a_role_sees_its_own_notices(client: httpx.AsyncClient, token: Token) -> None:
+    cadre = await asked(client, f"/notices/{STREET}?role=street_cadre", token(STREET))
+    assert [notice["reason"] for notice in cadre["notices"]] == ["warning"]
+    assert (await asked(client, f"/notices/{STREET}?role=mediator", token(STREET)))["notices"] == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "division", "status"),
+    [
+        (GRID, COMMUNITY, 200),
+        (COMMUNITY, GRID, 403),
+        ("city", "city", 200),
+        ("city", DISTRICT, 403),
+        ("nowhere", "city", 422),
+        (f"{GRID}?cursor=nonsense", GRID, 422),
+        (f"{GRID}?cursor=WzEsMl0", GRID, 422),
+        (f"{GRID}?limit=0", GRID, 422),
+    ],
+)
+async def test_whose_notices_one_may_ask_for(
+    client: httpx.AsyncClient, token: Token, unit: str, division: str, status: int
+) -> None:
+    answer = await client.get(f"/notices/{unit}", headers=token(division))
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_notice_is_acknowledged_once_and_by_the_first(
+    client: httpx.AsyncClient, token: Token, pool: Pool
+) -> None:
+    newest, *_ = (await asked(client, f"/notices/{GRID}", token(GRID)))["notices"]
+    path = f"/notices/{newest['id']}/acknowledge"
+    first = await client.post(path, headers=token(GRID, "grid_worker", "grid_head"))
+    assert first.json()["acknowledged"] == {
+        "at": at(13 * HOUR).isoformat(),
+        "role": "grid_head",
+        "by": "officer-7",
+    }
+    second = await client.post(path, headers=token(GRID, "grid_worker", subject="officer-8"))
+    assert (second.status_code, second.json()) == (200, first.json())
+    left = await asked(client, f"/notices/{GRID}", token(GRID))
+    assert (left["unacknowledged"], len(left["notices"])) == ({"reminder": 11}, 11)
+    everything = await asked(client, f"/notices/{GRID}?all=true", token(GRID))
+    assert len(everything["notices"]) == 12
+    async with pool.acquire() as tx:
+        await show_figures(tx, at(13 * HOUR))
+        waiting = await tx.fetchval(
+            "select count(*) from notices where acknowledged_at is null and reason = 'reminder'"
+        )
+    assert gauge("notices_unacknowledged", reason="reminder") == waiting
+
+
+async def test_nobody_acknowledges_for_another_area(
+    client: httpx.AsyncClient, token: Token
+) -> None:
+    newest, *_ = (await asked(client, f"/notices/{GRID}", token(GRID)))["notices"]
+    path = f"/notices/{newest['id']}/acknowledge"
+    assert (await client.post(path, headers=token("210202"))).status_code == 403
+    assert (await client.post(path, headers=token(GRID, "resident"))).status_code == 403
+    unknown = await client.post(f"/notices/{UUID(int=9)}/acknowledge", headers=token("city"))
+    assert unknown.status_code == 404
+    left = await asked(client, f"/notices/{GRID}", token(GRID))
+    assert left["unacknowledged"] == {"reminder": 12}

@@ -1,0 +1,152 @@
+"""Snapshots arm cases in the real PostgreSQL, each once."""
+
+from __future__ import annotations
+
+import random
+from uuid import UUID
+
+from services.escalation.decisions import next_at
+from services.escalation.handlers import handle, sweep_once
+from services.escalation.store import armed
+from shared.divisions import Tier
+from shared.hearing import in_a_row, parked_count
+from shared.postgres import Pool, Transaction, transaction
+from tests.escalation.stories import (
+    CASE,
+    HOUR,
+    MINUTE,
+    at,
+    batch,
+    case,
+    clock,
+    heard,
+    relayed,
+    sign_clock,
+    tier_clock,
+)
+
+
+async def contents(tx: Transaction) -> list[object]:
+    """All that escalation remembers and is about to say."""
+    return [
+        await tx.fetch("select * from armed order by case_id"),
+        await tx.fetch("select * from orders order by order_id"),
+        await tx.fetch("select * from notices order by id"),
+        await tx.fetch("select name, key, sum(n) from tally_deltas group by 1, 2 order by 1, 2"),
+        await tx.fetchval("select count(*) from outbox"),
+    ]
+
+
+async def test_a_snapshot_is_kept_as_it_was_said(tx: Transaction) -> None:
+    snapshot = case(
+        clock(), sign_clock(paused=True), tier=None, holder="city", accused_division="210204"
+    )
+    await handle(batch(heard(1, snapshot)), tx, at(0))
+    kept = await armed.find(tx, CASE)
+    assert kept is not None
+    assert (kept.tier, kept.holder, kept.accused_division) == (None, "city", "210204")
+    assert [one.name for one in kept.clocks] == ["reply", "sign"]
+    assert kept.clocks[0].warn == (12 * HOUR, 19 * HOUR, 23 * HOUR)
+    assert await tx.fetchval("select next_at from armed") == at(12 * HOUR) == next_at(kept)
+
+
+async def test_only_the_last_record_of_a_case_in_a_batch_counts(tx: Transaction) -> None:
+    events = [heard(seq, case(tier_clock(seq, seq * HOUR))) for seq in (1, 3, 2)]
+    await handle(batch(*events), tx, at(0))
+    kept = await armed.find(tx, CASE)
+    assert kept is not None
+    assert (kept.order.seq, kept.clocks[0].generation) == (3, 3)
+
+
+async def test_a_case_first_heard_of_in_the_middle_of_its_life_is_armed(tx: Transaction) -> None:
+    await handle(batch(heard(7, case(clock()))), tx, at(0))
+    kept = await armed.find(tx, CASE)
+    assert kept is not None
+    assert kept.order.seq == 7
+
+
+async def test_redelivery_changes_nothing(tx: Transaction) -> None:
+    ids = [UUID(int=n) for n in range(1, 6)]
+    events = [
+        batch(*(heard(1, case(tier_clock(), sign_clock()), one) for one in ids)),
+        batch(*(heard(2, case(tier_clock(2, 9 * HOUR), tier=Tier.STREET), one) for one in ids[:3])),
+        batch(*(heard(3, case(stage="closed"), one) for one in ids[:1])),
+    ]
+    for one in events:
+        await handle(one, tx, at(0))
+    assert await sweep_once(tx, at(6 * HOUR)) == 2
+    before = await contents(tx)
+    for one in [*events, events[0], batch(*(e for b in events for e in b.events))]:
+        await handle(one, tx, at(6 * HOUR))
+    assert await contents(tx) == before
+
+
+async def test_a_greater_epoch_is_newer_whatever_its_seq(tx: Transaction) -> None:
+    await handle(batch(heard(9, case(clock()))), tx, at(0))
+    await handle(batch(heard(1, case(), epoch=2)), tx, at(0))
+    kept = await armed.find(tx, CASE)
+    assert kept is not None
+    assert (tuple(kept.order), kept.clocks) == ((2, 1), ())
+    await handle(batch(heard(10, case(clock()))), tx, at(0))
+    assert await tx.fetchval("select next_at from armed") is None
+
+
+async def test_two_consumers_that_open_the_same_case_keep_the_newer(pool: Pool) -> None:
+    async with transaction(pool) as one:
+        await handle(batch(heard(1, case(clock()))), one, at(0))
+    async with transaction(pool) as other:
+        first = heard(1, case(clock()))
+        await handle(batch(first, heard(2, case(sign_clock()))), other, at(0))
+    async with pool.acquire() as tx:
+        kept = await armed.find(tx, CASE)
+    assert kept is not None
+    assert [one.name for one in kept.clocks] == ["sign"]
+
+
+async def test_a_closed_case_stays_as_a_small_guard(tx: Transaction) -> None:
+    await handle(batch(heard(1, case(clock()))), tx, at(0))
+    await handle(batch(heard(2, case(stage="closed"))), tx, at(0))
+    row = await tx.fetchrow("select open, clocks, given, next_at, seq from armed")
+    assert row is not None
+    assert tuple(row) == (False, "[]", None, None, 2)
+
+
+async def test_what_was_given_survives_the_next_snapshot(tx: Transaction) -> None:
+    await handle(batch(heard(1, case(clock()))), tx, at(0))
+    assert await sweep_once(tx, at(13 * HOUR)) == 1
+    await handle(batch(heard(2, case())), tx, at(13 * HOUR))
+    await handle(batch(heard(3, case(clock(generation=3)))), tx, at(14 * HOUR))
+    assert await sweep_once(tx, at(14 * HOUR)) == 0
+    assert await tx.fetchval("select next_at from armed") == at(19 * HOUR)
+
+
+async def test_a_record_whose_subject_is_no_case_is_parked_and_the_others_armed(
+    tx: Transaction,
+) -> None:
+    await handle(batch(heard(1, case(), "nobody"), heard(1, case(clock()))), tx, at(0))
+    assert await parked_count(tx) == 1
+    assert await in_a_row(tx, batch().topic) == 0
+    assert await tx.fetchval("select count(*) from armed") == 1
+
+
+async def test_shuffled_and_doubled_records_end_in_the_same_armed_cases(tx: Transaction) -> None:
+    rng = random.Random(7)
+    ids = [UUID(int=n) for n in range(1, 21)]
+    said = [
+        heard(seq, case(tier_clock(seq, rng.randrange(1, 99) * MINUTE)), one)
+        for one in ids
+        for seq in range(1, 6)
+    ]
+    last = {one.envelope.subject: one for one in said}
+    records = said + rng.sample(said, 40)
+    rng.shuffle(records)
+    while records:
+        taken, records = records[:17], records[17:]
+        await handle(batch(*taken), tx, at(0))
+    for one in ids:
+        kept = await armed.find(tx, one)
+        assert kept is not None
+        data = last[str(one)].data
+        assert kept.order.seq == 5
+        assert [c.due for c in kept.clocks] == [data.case.clocks[0].due]  # type: ignore[attr-defined]
+    assert await relayed(tx) == []

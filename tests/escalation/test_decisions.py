@@ -1,0 +1,333 @@
+"""What is armed and what is swept, as tables of examples."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from services.escalation.decisions import (
+    Armed,
+    OrderGiven,
+    Swept,
+    answered,
+    arm,
+    counted_as,
+    digests,
+    next_at,
+    pause_after,
+    sweep,
+)
+from shared.divisions import Tier
+from shared.events import CaseSnapshot, derived_id
+from tests.escalation.stories import (
+    CASE,
+    COMMUNITY,
+    DISTRICT,
+    GRID,
+    HOUR,
+    MINUTE,
+    STREET,
+    armed,
+    at,
+    case,
+    clock,
+    news,
+    sign_clock,
+    tier_clock,
+)
+
+
+def told(swept: Swept) -> list[tuple[str, str, str]]:
+    """(clock, reason, division) of the notices of a sweep."""
+    return [(n.clock, n.reason, n.division) for n in swept.notices]
+
+
+def ordered(swept: Swept) -> list[tuple[str, int, str]]:
+    """(clock, generation, action) of the orders of a sweep."""
+    return [(o.clock, o.generation, o.action) for o in swept.orders]
+
+
+def swept_at(state: Armed, *hours: float) -> list[Swept]:
+    """One sweep after the other."""
+    done = []
+    for hour in hours:
+        done.append(sweep(state, at(int(hour * HOUR))))
+        state = done[-1].armed
+    return done
+
+
+# ---------------------------------------------------------------- warnings
+
+
+def test_a_clock_warns_its_owner_at_each_mark_once() -> None:
+    sweeps = swept_at(armed(clock()), 11.9, 12, 12, 18.9, 19, 23, 23.9)
+    assert [told(one) for one in sweeps] == [
+        [],
+        [("reply", "warning", STREET)],
+        [],
+        [],
+        [("reply", "warning", STREET)],
+        [("reply", "warning", STREET)],
+        [],
+    ]
+
+
+def test_a_warning_given_is_not_given_again_after_a_pause() -> None:
+    (warned,) = swept_at(armed(clock()), 12)
+    paused = arm(warned.armed, news(2, case(clock(generation=2, paused=True))))
+    assert next_at(paused) is None
+    assert told(sweep(paused, at(30 * HOUR))) == []
+    moved = clock(generation=3, due=34 * HOUR, warn=(22 * HOUR, 29 * HOUR, 33 * HOUR))
+    resumed = arm(paused, news(3, case(moved)))
+    assert next_at(resumed) == at(29 * HOUR)
+
+
+def test_a_warning_given_is_not_given_again_when_the_clock_comes_back_with_its_start() -> None:
+    (warned,) = swept_at(armed(clock()), 19)
+    stopped = arm(warned.armed, news(2, case()))
+    assert next_at(stopped) is None
+    assert next_at(arm(stopped, news(3, case(clock(generation=3))))) == at(23 * HOUR)
+    afresh = clock(generation=3, started=HOUR, warn=(13 * HOUR,))
+    assert next_at(arm(stopped, news(3, case(afresh)))) == at(13 * HOUR)
+
+
+def test_after_downtime_only_the_latest_mark_is_told() -> None:
+    (late,) = swept_at(armed(clock()), 19.5)
+    assert told(late) == [("reply", "warning", STREET)]
+    assert next_at(late.armed) == at(23 * HOUR)
+
+
+# ---------------------------------------------------------------- breaches
+
+
+@pytest.mark.parametrize(
+    ("fields", "orders", "notices"),
+    [
+        pytest.param({"on_breach": "promote"}, [("reply", 1, "promote")], [], id="promote"),
+        pytest.param({"on_breach": "supervise"}, [("reply", 1, "supervise")], [], id="supervise"),
+        pytest.param(
+            {"on_breach": "remind"},
+            [],
+            [("reply", "reminder", STREET), ("reply", "reminder", DISTRICT)],
+            id="remind: the owner and the level above",
+        ),
+        pytest.param(
+            {"on_breach": "remind", "owner_division": "city", "owner_role": "hotline_agent"},
+            [],
+            [("reply", "reminder", "city")],
+            id="nobody stands above the city",
+        ),
+        pytest.param(
+            {"on_breach": "lapse"}, [], [("reply", "reminder", STREET)], id="lapse: its owner"
+        ),
+        pytest.param({"on_breach": "none"}, [], [], id="none"),
+        pytest.param({"on_breach": "promote", "paused": True}, [], [], id="paused"),
+        pytest.param({"on_breach": "supervise", "answered": True}, [], [], id="answered before"),
+    ],
+)
+def test_a_breach_does_what_its_clock_says_and_does_it_once(
+    fields: dict[str, object],
+    orders: list[tuple[str, int, str]],
+    notices: list[tuple[str, str, str]],
+) -> None:
+    first, second = swept_at(armed(clock(repeat=None, **fields)), 24, 25)
+    assert (ordered(first), told(first)) == (orders, notices)
+    assert (ordered(second), told(second), next_at(second.armed)) == ([], [], None)
+
+
+def test_an_order_says_from_which_tier_and_why() -> None:
+    (breach,) = swept_at(armed(tier_clock()), 6)
+    assert breach.orders == (
+        OrderGiven(
+            derived_id("order", CASE, "tier", 1, "promote"),
+            CASE,
+            "tier",
+            1,
+            "promote",
+            Tier.GRID,
+            at(5 * HOUR),
+            at(6 * HOUR),
+        ),
+    )
+    assert breach.late == (timedelta(hours=1),)
+    assert breach.armed.said == 1
+
+
+def test_a_case_climbs_by_generations_and_ends_in_supervision() -> None:
+    state = armed(tier_clock())
+    climbed = []
+    ladder = [Tier.COMMUNITY, Tier.STREET, Tier.DISTRICT, None]
+    for seq, tier in enumerate(ladder, start=2):
+        due = (seq - 1) * 5 * HOUR
+        swept = sweep(state, at(due))
+        climbed += ordered(swept)
+        on_breach = "supervise" if tier is Tier.DISTRICT else "promote"
+        if tier is not None:
+            following = tier_clock(seq, due + 5 * HOUR, on_breach=on_breach, started=due)
+            state = arm(swept.armed, news(seq, case(following, tier=tier)))
+    assert climbed == [
+        ("tier", 1, "promote"),
+        ("tier", 2, "promote"),
+        ("tier", 3, "promote"),
+        ("tier", 4, "supervise"),
+    ]
+
+
+def test_a_breach_is_repeated_to_the_owner_and_the_level_above_without_another_order() -> None:
+    sweeps = swept_at(armed(clock()), 24, 47, 48, 72)
+    assert [ordered(one) for one in sweeps] == [[("reply", 1, "supervise")], [], [], []]
+    card = [("reply", "supervision", STREET), ("reply", "supervision", DISTRICT)]
+    assert [told(one) for one in sweeps] == [[], [], card, card]
+
+
+def test_a_supervised_clock_is_repeated_while_it_lasts() -> None:
+    (breach,) = swept_at(armed(clock()), 24)
+    marked = arm(breach.armed, news(2, case(clock(answered=True))))
+    (repeat,) = swept_at(marked, 48)
+    assert ordered(repeat) == []
+    assert [reason for _, reason, _ in told(repeat)] == ["supervision", "supervision"]
+
+
+def test_reminders_are_repeated_as_reminders() -> None:
+    sweeps = swept_at(armed(sign_clock()), 0.4, 0.5, 1, 1.5)
+    assert [told(one) for one in sweeps] == [
+        [("sign", "warning", GRID)],
+        [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)],
+        [],
+        [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)],
+    ]
+
+
+def test_after_downtime_a_breach_is_one_order_and_the_next_repeat_lies_in_the_future() -> None:
+    (late,) = swept_at(armed(clock(), sign_clock()), 24 * 4 + 1)
+    assert ordered(late) == [("reply", 1, "supervise")]
+    assert told(late) == [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)]
+    assert next_at(late.armed) == at((24 * 4 + 1) * HOUR + 30 * MINUTE)
+    (later,) = swept_at(late.armed, 24 * 9)
+    assert len(told(later)) == 4
+
+
+def test_another_generation_is_another_breach() -> None:
+    (first,) = swept_at(armed(clock()), 24)
+    passed_on = arm(first.armed, news(2, case(clock(generation=2, owner_division=DISTRICT))))
+    (second,) = swept_at(passed_on, 25)
+    assert ordered(second) == [("reply", 2, "supervise")]
+
+
+def test_lateness_counts_from_when_the_breach_could_be_known() -> None:
+    known_late = armed(clock())._replace(changed_at=at(30 * HOUR))
+    assert sweep(known_late, at(31 * HOUR)).late == (timedelta(hours=1),)
+
+
+@pytest.mark.parametrize("stage", ["closed", "handed_off"])
+def test_a_closed_case_never_fires_again(stage: str) -> None:
+    over = arm(armed(clock()), news(2, case(clock(), stage=stage)))
+    assert (over.open, over.clocks, next_at(over), counted_as(over)) == (False, (), None, ())
+
+
+# ---------------------------------------------------------------- answers
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "is_answer"),
+    [
+        pytest.param(case(tier_clock(), clock("verify")), False, id="nothing about it"),
+        pytest.param(case(tier_clock(2)), True, id="a greater generation"),
+        pytest.param(case(clock()), True, id="no such clock"),
+        pytest.param(case(tier_clock(answered=True)), True, id="marked answered"),
+        pytest.param(case(tier_clock(), stage="closed"), True, id="closed"),
+    ],
+)
+def test_what_answers_an_order(snapshot: CaseSnapshot, is_answer: bool) -> None:
+    (breach,) = swept_at(armed(tier_clock()), 5)
+    (order,) = breach.orders
+    after = arm(breach.armed, news(2, snapshot))
+    assert answered(breach.armed, after) == ([order.id] if is_answer else [])
+
+
+def test_a_snapshot_before_any_breach_answers_nothing() -> None:
+    assert answered(None, armed(tier_clock())) == []
+    assert answered(armed(tier_clock()), armed()) == []
+
+
+def test_an_order_is_said_again_after_1_2_4_to_60_minutes() -> None:
+    pauses = [pause_after(n) / timedelta(minutes=1) for n in range(1, 10)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+# ---------------------------------------------------------------- who is told
+
+
+@pytest.mark.parametrize(
+    ("accused", "offices"),
+    [
+        pytest.param(None, [(GRID, "grid_head"), (COMMUNITY, "community_officer")], id="nobody"),
+        pytest.param(
+            GRID, [(COMMUNITY, "community_officer")], id="the owner: the level above, once"
+        ),
+        pytest.param(COMMUNITY, [(STREET, "street_dispatcher")], id="the level above too"),
+        pytest.param(DISTRICT, [("city", "city_dispatcher")], id="the whole district"),
+        pytest.param("city", [("city", "city_dispatcher")], id="the city is no unit"),
+        pytest.param(
+            "210202", [(GRID, "grid_head"), (COMMUNITY, "community_officer")], id="elsewhere"
+        ),
+    ],
+)
+def test_the_accused_and_all_below_never_hear_of_it(
+    accused: str | None, offices: list[tuple[str, str]]
+) -> None:
+    state = armed(sign_clock(), restricted=True, accused_division=accused)
+    assert [(n.division, n.role) for n in sweep(state, at(HOUR)).notices] == offices
+
+
+def test_a_digest_names_the_longest_overdue_twenty() -> None:
+    notices = [
+        sweep(armed(sign_clock(due=n * MINUTE, warn=())), at(HOUR)).notices[0]
+        for n in range(30, 0, -1)
+    ]
+    numbered = [n._replace(case_id=UUID(int=i)) for i, n in enumerate(notices)]
+    (digest,) = digests(numbered)
+    assert (digest.division, digest.role, digest.clock, digest.reason) == (
+        GRID,
+        "grid_head",
+        "sign",
+        "reminder",
+    )
+    assert (digest.count, digest.oldest_due_at) == (30, at(MINUTE))
+    assert [case_id.int for case_id in digest.cases] == list(range(29, 9, -1))
+
+
+def test_digests_are_apart_by_office_clock_and_reason() -> None:
+    state = armed(sign_clock(), sign_clock(name="verify"), clock(warn=(HOUR,)))
+    made = digests(sweep(state, at(HOUR)).notices)
+    assert {(d.clock, d.reason, d.division) for d in made} == {
+        ("sign", "reminder", GRID),
+        ("sign", "reminder", COMMUNITY),
+        ("verify", "reminder", GRID),
+        ("verify", "reminder", COMMUNITY),
+        ("reply", "warning", STREET),
+    }
+
+
+# ---------------------------------------------------------------- figures
+
+
+@pytest.mark.parametrize(
+    ("clocks", "due"),
+    [
+        pytest.param((), None, id="no clock"),
+        pytest.param((clock(), sign_clock()), 30 * MINUTE, id="the earliest"),
+        pytest.param((clock(), sign_clock(paused=True)), 24 * HOUR, id="a paused one waits"),
+        pytest.param(
+            (clock(), sign_clock(on_breach="none")), 24 * HOUR, id="a right is no promise"
+        ),
+    ],
+)
+def test_a_case_counts_under_its_tier_and_its_earliest_promise(
+    clocks: tuple[object, ...], due: int | None
+) -> None:
+    counted = counted_as(armed(*clocks))  # type: ignore[arg-type]
+    minute = "" if due is None else f"{int(at(due).timestamp()) // 60:010d}/grid"
+    assert counted == (("open", "grid"), ("due", minute))[: 1 if due is None else 2]

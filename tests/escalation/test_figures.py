@@ -1,0 +1,116 @@
+"""The gauges are exact: compared with a count of every case after random work."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from prometheus_client import REGISTRY
+
+from services.escalation.decisions import Armed, first_due
+from services.escalation.handlers import handle, show_figures, sweep_once
+from services.escalation.store import armed
+from shared import tally
+from shared.divisions import Tier
+from shared.events import CaseSnapshot
+from shared.postgres import Transaction
+from tests.escalation.stories import (
+    HOUR,
+    MINUTE,
+    at,
+    batch,
+    case,
+    clock,
+    heard,
+    sign_clock,
+    tier_clock,
+)
+
+TIERS = [*Tier, None]
+
+
+def gauge(name: str, **labels: str) -> float:
+    """What a gauge of escalation shows."""
+    value = REGISTRY.get_sample_value(f"casegrid_escalation_{name}", labels)
+    assert value is not None
+    return value
+
+
+def by_tier(name: str) -> dict[str, float]:
+    """A gauge by tier, without zeros."""
+    tiers = [tier or "none" for tier in TIERS]
+    return {tier: n for tier in tiers if (n := gauge(name, tier=tier))}
+
+
+def minute(then: datetime) -> int:
+    return int(then.timestamp()) // 60
+
+
+def expected(cases: list[Armed], now: datetime) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Open, due within the hour, and overdue, each case looked at."""
+    there = [one for one in cases if one.open]
+    dues = [(one.tier or "none", minute(due)) for one in there if (due := first_due(one))]
+    this, later = minute(now), minute(now + timedelta(hours=1))
+    return (
+        Counter(one.tier or "none" for one in there),
+        Counter(tier for tier, due in dues if this <= due < later),
+        Counter(tier for tier, due in dues if due < this),
+    )
+
+
+def any_case(rng: random.Random, seq: int) -> CaseSnapshot:
+    """Some clocks, some tier; now and then closed."""
+    clocks = [
+        tier_clock(seq, rng.randrange(1, 300) * MINUTE, on_breach=rng.choice(["promote", "none"])),
+        sign_clock(generation=seq, due=rng.randrange(1, 300) * MINUTE, paused=rng.random() < 0.3),
+        clock(generation=seq),
+    ]
+    stage = "closed" if rng.random() < 0.2 else "signed"
+    running = rng.sample(clocks, rng.randrange(0, 4))
+    return case(*running, stage=stage, tier=rng.choice(TIERS))
+
+
+async def test_the_gauges_are_exact_after_random_work(tx: Transaction) -> None:
+    rng = random.Random(3)
+    ids = [UUID(int=n) for n in range(1, 81)]
+    seqs = dict.fromkeys(ids, 0)
+    for step in range(1, 41):
+        now = at(step * 7 * MINUTE + rng.randrange(MINUTE))
+        events = []
+        for one in rng.sample(ids, 15):
+            seqs[one] += 1
+            events.append(heard(seqs[one], any_case(rng, seqs[one]), one))
+        await handle(batch(*events, *rng.sample(events, 3)), tx, now)
+        await sweep_once(tx, now)
+        if rng.random() < 0.5:
+            await tally.fold(tx)
+            await tally.forget_zeros(tx, "due")
+        cases = [found for one in ids if (found := await armed.find(tx, one))]
+        await show_figures(tx, now)
+        assert (
+            by_tier("open_cases"),
+            by_tier("due_within_hour"),
+            by_tier("overdue_cases"),
+        ) == expected(cases, now)
+        assert gauge("orders_unanswered") == await tx.fetchval("select count(*) from orders")
+    assert gauge("orders_unanswered") > 0
+
+
+async def test_minutes_that_came_to_nothing_are_forgotten(tx: Transaction) -> None:
+    await handle(batch(heard(1, case(tier_clock()))), tx, at(0))
+    await tally.fold(tx)
+    await handle(batch(heard(2, case(tier_clock(2, 9 * HOUR)))), tx, at(0))
+    await tally.fold(tx)
+    assert await tx.fetchval("select count(*) from tally where name = 'due'") == 2
+    await tally.forget_zeros(tx, "due")
+    assert await tx.fetchval("select count(*) from tally where name = 'due'") == 1
+
+
+async def test_what_was_fired_is_counted_by_action_tier_and_reason(tx: Transaction) -> None:
+    await handle(batch(heard(1, case(sign_clock()))), tx, at(0))
+    await sweep_once(tx, at(HOUR))
+    await show_figures(tx, at(HOUR))
+    assert gauge("notices_unacknowledged", reason="reminder") == 2
+    assert gauge("notices_unacknowledged", reason="warning") == 0

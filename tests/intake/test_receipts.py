@@ -1,0 +1,194 @@
+"""Receipts: how far a petition got, told to whoever knows its code, and what may be added."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import httpx
+import pytest
+
+from services.intake.handlers.receipts import on_case_changed
+from shared.clock import Clock
+from shared.events import Order, Topic
+from shared.hearing import Batch, Heard
+from shared.postgres import Transaction, transaction
+from shared.service import Process
+from tests.intake.samples import GRID, STREET, case_event
+from tests.intake.steps import hand_in, problem, read_all
+
+OPENED_AT = datetime(2026, 4, 12, 1, 0, 1, tzinfo=UTC)
+APPENDED_AT = datetime(2026, 4, 12, 1, 0, 0, 500_000, tzinfo=UTC)
+
+promoted = partial(case_event, type_="casegrid.case.promoted.v1")
+
+
+async def hear(process: Process, *events: Heard, clock: Clock | None = None) -> None:
+    """A batch comes on router.events."""
+    async with transaction(process.pool) as tx:
+        batch = Batch(Topic.ROUTER, events)
+        await on_case_changed(batch, tx, process.clock.now(), clock or process.clock)
+
+
+async def receipt(client: httpx.AsyncClient, told: dict[str, str]) -> dict[str, object]:
+    """What the resident is shown."""
+    answer = await client.get(f"/petitions/{told['number']}", params={"code": told["code"]})
+    assert answer.status_code == 200, answer.text
+    body: dict[str, object] = answer.json()
+    return body
+
+
+def times(shown: dict[str, object]) -> dict[str, str | None]:
+    """When each step was."""
+    steps = shown["steps"]
+    assert isinstance(steps, list)
+    assert all(step["zh"] and step["en"] for step in steps)
+    return {step["step"]: step["at"] for step in steps}
+
+
+async def test_a_receipt_follows_the_petition_to_its_unit(
+    client: httpx.AsyncClient, with_policy: Process
+) -> None:
+    told = await hand_in(client)
+    shown = await receipt(client, told)
+    assert [step for step, at in times(shown).items() if at] == ["stored"]
+    assert shown["where"] is None
+    await read_all(with_policy)
+    shown = await receipt(client, told)
+    assert [step for step, at in times(shown).items() if at] == ["stored", "read"]
+    opened = case_event(UUID(told["id"]), Order(1, 1), at=OPENED_AT, appended_at=APPENDED_AT)
+    await hear(with_policy, opened)
+    shown = await receipt(client, told)
+    assert times(shown)["published"] == "2026-04-12T01:00:00.500000+00:00"
+    assert times(shown)["routed"] == "2026-04-12T01:00:01+00:00"
+    assert shown["where"] == {
+        "unit": GRID,
+        "name": "清泉一网格",
+        "stage": "assigned",
+        "stage_words": {"zh": "已派单", "en": "assigned"},
+        "next_deadline": "2026-04-12T02:00:00+00:00",
+    }
+    status = shown["status"]
+    assert isinstance(status, dict)
+    assert "清泉一网格" in status["zh"]
+    assert "2026-04-12 10:00" in status["zh"]
+    assert "assigned" in status["en"]
+
+
+async def test_of_a_batch_the_newest_snapshot_is_kept_and_the_first_times(
+    client: httpx.AsyncClient, process: Process
+) -> None:
+    told = await hand_in(client)
+    petition_id = UUID(told["id"])
+    later = OPENED_AT + timedelta(hours=1)
+    await hear(
+        process,
+        case_event(petition_id, Order(1, 1), at=OPENED_AT, appended_at=APPENDED_AT),
+        promoted(petition_id, Order(1, 3), unit=STREET, at=later, next_deadline=None),
+        promoted(petition_id, Order(1, 2), unit="990101001001", at=later),
+    )
+    shown = await receipt(client, told)
+    assert isinstance(shown["where"], dict)
+    assert (shown["where"]["unit"], shown["where"]["next_deadline"]) == (STREET, None)
+    assert times(shown)["routed"] == OPENED_AT.isoformat()
+    assert times(shown)["published"] is not None
+
+
+@pytest.mark.parametrize(
+    ("second", "kept"),
+    [
+        pytest.param(Order(1, 4), GRID, id="older seq"),
+        pytest.param(Order(1, 5), GRID, id="the same again"),
+        pytest.param(Order(1, 6), STREET, id="newer seq"),
+        pytest.param(Order(2, 1), STREET, id="newer epoch"),
+    ],
+)
+async def test_only_a_newer_snapshot_changes_a_receipt(
+    client: httpx.AsyncClient, process: Process, second: Order, kept: str
+) -> None:
+    told = await hand_in(client)
+    await hear(process, case_event(UUID(told["id"]), Order(1, 5), at=OPENED_AT))
+    later = OPENED_AT + timedelta(hours=1)
+    await hear(process, promoted(UUID(told["id"]), second, unit=STREET, at=later))
+    shown = await receipt(client, told)
+    assert isinstance(shown["where"], dict)
+    assert shown["where"]["unit"] == kept
+    assert times(shown)["routed"] == OPENED_AT.isoformat()
+
+
+async def test_the_brokers_time_is_told_as_promise_time(
+    client: httpx.AsyncClient, process: Process
+) -> None:
+    told = await hand_in(client)
+    fast = Clock(720, base=datetime(2026, 4, 12, tzinfo=UTC), base_utc=APPENDED_AT)
+    at = APPENDED_AT + timedelta(seconds=5)
+    await hear(process, case_event(UUID(told["id"]), Order(1, 1), appended_at=at), clock=fast)
+    shown = await receipt(client, told)
+    assert times(shown)["published"] == "2026-04-12T01:00:00+00:00"
+
+
+async def test_a_case_of_no_petition_here_changes_nothing_and_no_uuid_is_parked(
+    process: Process, database: Transaction
+) -> None:
+    stranger = case_event(UUID(int=5), Order(1, 1))
+    odd = stranger._replace(record=stranger.record._replace(offset=9))
+    envelope = odd.envelope.__class__(
+        **{
+            name: getattr(odd.envelope, name)
+            for name in odd.envelope.__dataclass_fields__
+            if name != "subject"
+        },
+        subject="case 5",
+    )
+    await hear(process, stranger, odd._replace(envelope=envelope))
+    assert await database.fetchval("select count(*) from receipts") == 0
+    assert await database.fetchval('select "offset" from parked') == 9
+
+
+async def test_a_wrong_code_and_an_unknown_number_are_answered_alike(
+    client: httpx.AsyncClient,
+) -> None:
+    told = await hand_in(client)
+    wrong = "22222222" if told["code"] != "22222222" else "33333333"
+    asked = [
+        await client.get(f"/petitions/{told['number']}", params={"code": wrong}),
+        await client.get("/petitions/CG-20260412-9999999", params={"code": told["code"]}),
+        await client.get("/petitions/CG-20260412-9999999", params={"code": "-" * 8}),
+        await client.get("/petitions/a%00b", params={"code": told["code"]}),
+        await client.get(f"/petitions/{told['number']}", params={"code": "密"}),
+    ]
+    assert [answer.status_code for answer in asked] == [404] * len(asked)
+    assert len({answer.content for answer in asked}) == 1
+    problem(asked[0])
+
+
+async def test_a_code_may_be_typed_in_small_letters(client: httpx.AsyncClient) -> None:
+    told = await hand_in(client)
+    shown = await client.get(
+        f"/petitions/{told['number']}", params={"code": f" {told['code'].lower()} "}
+    )
+    assert shown.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "status"),
+    [
+        pytest.param({"text": "more"}, "WRONG", 404, id="wrong code"),
+        pytest.param({"text": ""}, None, 422, id="nothing added"),
+        pytest.param({"text": "a\0"}, None, 422, id="NUL"),
+        pytest.param({"text": "a", "b": 1}, None, 422, id="a field nobody knows"),
+        pytest.param([], None, 422, id="an array"),
+    ],
+)
+async def test_a_bad_supplement_is_refused_and_not_kept(
+    client: httpx.AsyncClient,
+    database: Transaction,
+    body: object,
+    code: str | None,
+    status: int,
+) -> None:
+    told = await hand_in(client)
+    at = f"/petitions/{told['number']}/supplements"
+    answer = await client.post(at, params={"code": code or told["code"]}, json=body)
+    assert answer.status_code == status
+    problem(answer)
+    assert await database.fetchval("select count(*) from supplements") == 0
