@@ -9,6 +9,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from bench import city as city_run
 from bench import report
 from bench.run import Options, run
 from deploy.local.jars import CannotFetch
@@ -77,6 +78,27 @@ def load(
     )
     if result.complaints:
         raise typer.Exit(1)
+
+
+@app.command()
+def city(
+    messages: Annotated[Path, typer.Option(exists=True, help="petitions, NDJSON")],
+    divisions: Annotated[Path, typer.Option(exists=True, help="the city's divisions, CSV")],
+    places: Annotated[Path, typer.Option(exists=True, help="its gazetteer, CSV")],
+    data: Annotated[Path, typer.Option(help="where the run keeps its files")] = Path(
+        ".casegrid/bench-city"
+    ),
+) -> None:
+    """Send a file of petitions through a fresh stack and print where each one went.
+
+    Example:
+
+        python -m bench city --messages ../shared/data/messages.ndjson
+        --divisions ../shared/data/city_a_divisions.csv --places ../shared/data/city_a_places.csv
+    """
+    console = Console(width=None if Console().is_terminal else 160)
+    files = city_run.Files(messages, divisions, places)
+    city_run.show(city_run.run(files, data.resolve(), console), console)
 
 
 if __name__ == "__main__":

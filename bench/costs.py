@@ -20,7 +20,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 SERVICES = ("intake", "router", "escalation", "analytics")
-BACKEND = re.compile(r"postgres: casegrid_(\w+) casegrid_")
+BACKEND = re.compile(r"postgres: (?:casegrid_)?(\w+)")
 TOPIC_OF_LOG = re.compile(r"(.+)-[0-9]+$")
 COUNTERS = (
     "casegrid_batches_total", "casegrid_events_heard_total", "casegrid_intake_read_total",
@@ -86,14 +86,14 @@ def cpu_by_process(pids: Mapping[str, Sequence[int]]) -> dict[str, float]:
                 kind = backend_kind(process) if name == "postgres" else name
                 seconds[kind] += times.user + times.system
                 if name == "postgres" and pid == family[0]:
-                    seconds["postgres: its own"] += times.children_user + times.children_system
+                    seconds["postgres: ended ones"] += times.children_user + times.children_system
     return dict(seconds)
 
 
 def backend_kind(process: psutil.Process) -> str:
-    """Whom a process of PostgreSQL serves."""
-    serves = BACKEND.match(" ".join(process.cmdline()))
-    return f"postgres: {serves[1]}" if serves else "postgres: its own"
+    """Which service a process of PostgreSQL serves, or what it does by itself."""
+    title = BACKEND.match(" ".join(process.cmdline()))
+    return f"postgres: {title[1]}" if title else "postgres: postmaster"
 
 
 def memory_by_process(pids: Mapping[str, Sequence[int]]) -> dict[str, Memory]:

@@ -18,13 +18,15 @@ from uuid import UUID
 
 ACCEPTED = 202
 NO_ANSWER = 0
+NOT_SENT = -1
 
 
 class Told(NamedTuple):
     """What one request was told.
 
     `due` is seconds of wall time since 1970, `seconds` how long after that the answer came (or
-    was given up), `status` that of HTTP, or `NO_ANSWER`: the petition may be kept, or may not.
+    was given up), `status` that of HTTP; or `NO_ANSWER`: the petition may be kept, or may not; or
+    `NOT_SENT`: the server was so slow that no connection was free until the end.
     """
 
     due: float
@@ -144,7 +146,7 @@ def compare(promised: Promises, stages: Iterable[Stage]) -> list[Verdict]:
         verdicts.append(
             Verdict(
                 stage.name,
-                lost=len(promised.ids - there),
+                lost=len(promised.ids - there) + max(0, len(there) - total),
                 doubled=max(len(stage.ids), total) - len(there),
                 never_promised=len(there - promised.ids),
             )

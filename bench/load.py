@@ -24,7 +24,7 @@ from typing import cast
 import orjson
 import uvloop
 
-from bench.ledger import ACCEPTED, NO_ANSWER, Ledger, latencies
+from bench.ledger import ACCEPTED, NO_ANSWER, NOT_SENT, Ledger, latencies
 
 CONNECTIONS = 256
 TICK_SECONDS = 0.001
@@ -131,6 +131,11 @@ class Load:
             await self.send_all()
             keeper.cancel()
 
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients:
+            client.transport.close()
+
     async def connect(self) -> None:
         """Open the connections that are missing."""
         loop = asyncio.get_running_loop()
@@ -198,11 +203,11 @@ class Load:
         if client.request is not None:
             self.unanswered(client.request)
 
-    def unanswered(self, number: int) -> None:
-        """Nobody knows what became of this request."""
+    def unanswered(self, number: int, status: int = NO_ANSWER) -> None:
+        """Nobody knows what became of this request, or it was not even sent."""
         due = self.due[number]
         seconds = time.perf_counter() - self.start - due
-        self.ledger.note(self.start_wall + due, seconds, NO_ANSWER)
+        self.ledger.note(self.start_wall + due, seconds, status)
 
     def give_up(self, now: float) -> None:
         """What has no answer after ten seconds gets none; what could not be sent neither."""
@@ -211,7 +216,7 @@ class Load:
                 client.transport.abort()
         if self._next == len(self.due) and now > self.due[-1] + GIVE_UP_SECONDS:
             while self._waiting:
-                self.unanswered(self._waiting.popleft())
+                self.unanswered(self._waiting.popleft(), NOT_SENT)
 
 
 def tell(**news: object) -> None:
@@ -232,6 +237,7 @@ async def main(options: argparse.Namespace) -> None:
         cpu = time.process_time()
         tell(start=time.time(), due=len(due))
         await load.run()
+        load.close()
         cpu = time.process_time() - cpu
     late = latencies(load.late)
     tell(

@@ -112,7 +112,7 @@ class Runner:
     async def run(self, name: str, rate: float, seconds: float, tell: Tell) -> Phase:
         """One load. Raises `RuntimeError` when the generator fails."""
         before = (await self.probe.look()).through
-        book = self.home / f"{len(list(self.home.glob('*.ledger'))):02}-{name}.ledger"
+        book = self.home / f"{len(list(self.home.glob('*.ledger'))):02}.ledger"
         watch = Watch(self.probe)
         async with asyncio.TaskGroup() as group:
             group.create_task(watch.each(LOOK_SECONDS))

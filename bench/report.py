@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.costs import SERVICES, total
-from bench.ledger import ACCEPTED, NO_ANSWER
+from bench.ledger import ACCEPTED, NO_ANSWER, NOT_SENT
 from bench.phases import Phase
 from bench.run import PROMISED_P99, Result
 
 GOAL = 1460
 FIRST_LANDING = 800
+QUIET = 0.15
+"""Of the machine's CPU, what the kernel itself takes and a run may leave to others."""
+WORDS = {NO_ANSWER: "no answer", NOT_SENT: "could not be sent"}
 Row = tuple[str, str, str]
 
 
@@ -56,12 +59,15 @@ def figure(result: Result) -> list[Row]:
     drained = "never" if full.drained is None else f"{full.drained:.1f} s after the last request"
     p99 = result.routed["calm"].p99
     promise = "kept" if p99 <= PROMISED_P99 else "NOT kept"
+    busy = result.costs.other_cpu_share > QUIET
+    share = f"{result.costs.other_cpu_share:.0%}"
     tried = ", ".join(f"{t.rate:.0f}{'' if t.kept_up else '✗'}" for t in result.trials)
     return [
         ("sustained", f"{rate:,.0f}/s", f"for {full.seconds:.0f} s: {verdict}"),
         ("through", drained, f"at most {full.backlog:,} on their way"),
         ("accept to routed, p99 at 70 %", ms(p99), f"promised {ms(PROMISED_P99)}: {promise}"),
         ("goal", f"{GOAL:,}/s", f"first landing {FIRST_LANDING}/s"),
+        *([("NOT ALONE", share, "of the machine's work was others': times are too long")] * busy),
         *([("rates tried", tried, "✗ not kept up")] if tried else []),
     ]
 
@@ -90,7 +96,7 @@ def promises(result: Result) -> list[Row]:
     """What clients were told, and what every stage holds of it."""
     said = result.promised
     told = ", ".join(
-        f"{n:,} {'no answer' if status == NO_ANSWER else status}"
+        f"{n:,} {WORDS.get(status, str(status))}"
         for status, n in sorted(said.statuses.items())
         if status != ACCEPTED
     )
@@ -113,13 +119,13 @@ def cpu(result: Result) -> list[Row]:
         if name == "postgres":
             of = ", ".join(
                 f"{n.removeprefix('postgres: ')} {used[n]:.0f}"
-                for n in sorted(used)
-                if n.startswith("postgres")
+                for n in sorted(used, key=lambda n: -used[n])
+                if n.startswith("postgres") and used[n] >= 1
             )
             rows.append((name, f"{total(used, ['postgres']):.0f} µs", of))
         else:
             rows.append((name, f"{used[name]:.0f} µs", f"{used[name] / whole:.0%}"))
-    other = f"{result.costs.other_cpu_share:.0%} of the machine's work was others'"
+    other = f"the kernel and other programs had {result.costs.other_cpu_share:.0%} of all work"
     return [*rows, ("all", f"{whole:.0f} µs", other)]
 
 

@@ -7,6 +7,7 @@ the figure that is wanted. Afterwards every promise is looked up in every stage.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import socket
@@ -207,13 +208,17 @@ class Measurement:
         connection = await asyncpg.connect(dsn)
         try:
             meter = Meter(connection, urls, self.stack.kafka.data_dir / "logs")
-            before = await meter.read(self.stack.pids())
+            before = await meter.read(self.pids())
             phase = await self.load("measured", rate, seconds)
-            after = await meter.read(self.stack.pids())
+            after = await meter.read(self.pids())
         finally:
             await connection.close()
         petitions = max(1, phase.accepted)
         return phase, costs.between(before, after, petitions, phase.generator_cpu)
+
+    def pids(self) -> dict[str, list[int]]:
+        """Every process of the run; the generator keeps its own account."""
+        return self.stack.pids() | {"watching": [os.getpid()]}
 
     async def looked_up(
         self, trials: list[Trial], full: Phase, calm: Phase, spent: Costs, memory: dict[str, Memory]

@@ -316,10 +316,9 @@ async def parked_count(tx: Transaction) -> int:
 
 async def count_in_a_row(tx: Transaction, topic: Topic, parked: int, good: int) -> int:
     """How many records in a row were unreadable, remembered across restarts."""
-    if not parked and not good:
-        return 0
-    if good and not parked:
-        await tx.execute("delete from parked_in_a_row where topic = $1", topic.value)
+    if not parked:
+        if good:
+            await tx.execute("delete from parked_in_a_row where topic = $1", topic.value)
         return 0
     return int(
         await tx.fetchval(

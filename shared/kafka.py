@@ -220,7 +220,6 @@ class Consumer:
         self.known: dict[int, int] = {}
         self.stopped: set[int] = set()
         self.missed = 0
-        self.commit_failures = 0
         self.raw = AIOKafkaConsumer(
             **connection(settings),
             group_id=settings.topic_prefix + group,
@@ -286,16 +285,18 @@ class Consumer:
         with suppress(IllegalStateError):
             self.raw.pause(TopicPartition(self.name, partition))
 
-    async def tell_kafka(self) -> None:
-        """Write our positions to Kafka, for its lag tools; nothing depends on it."""
+    async def tell_kafka(self) -> bool:
+        """Write our positions to Kafka, for its lag tools; says whether it took them in time."""
         mine = set(self.assigned())
         offsets = {TopicPartition(self.name, p): o for p, o in self.known.items() if p in mine}
         if not offsets:
-            return
+            return True
         try:
-            await self.raw.commit(offsets)
+            async with asyncio.timeout(3):
+                await self.raw.commit(offsets)
         except WEATHER:
-            self.commit_failures += 1
+            return False
+        return True
 
     def behind(self) -> int:
         """Records between our positions and the ends of our partitions, as far as known."""

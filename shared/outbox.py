@@ -126,7 +126,7 @@ async def oldest(tx: Transaction, resting: Sequence[Lane]) -> list[Row]:
     rows = await tx.fetch(
         """
         select id, topic, lane, key, headers, value from outbox
-        where not (topic || '/' || lane) = any($1::text[])
+        where $1::text[] = '{}' or not (topic || '/' || lane) = any($1::text[])
         order by id limit $2
         """,
         [f"{topic}/{lane}" for topic, lane in resting],

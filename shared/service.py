@@ -138,13 +138,13 @@ async def consume(process: Process, topic: Topic, handle: Handle) -> None:
             return await hearing.positions(connection, topic, partitions)
 
     group = f"{process.service.name}.{topic}"
+    await rest_while_too_many_parked(process, topic)
     async with kafka.Consumer(process.settings, topic, group, positions) as consumer:
         loop = f"consume {topic}"
         backoff = Backoff()
         told = time.monotonic()
         while True:
             try:
-                await rest_while_too_many_parked(process, topic)
                 records = await consumer.batch()
                 if records:
                     await handle_records(process, consumer, handle, records)
@@ -160,7 +160,15 @@ async def consume(process: Process, topic: Topic, handle: Handle) -> None:
                 await backoff.sleep()
             if time.monotonic() - told > 5:
                 told = time.monotonic()
-                await consumer.tell_kafka()
+                await tell_kafka(process, consumer)
+
+
+async def tell_kafka(process: Process, consumer: kafka.Consumer) -> None:
+    """Our positions, for lag tools; a broker that does not take them is away, and we say so."""
+    if await consumer.tell_kafka():
+        process.health.well(f"kafka {consumer.topic}")
+    else:
+        process.health.degraded(f"kafka {consumer.topic}", "the broker does not answer")
 
 
 async def rest_while_too_many_parked(process: Process, topic: Topic) -> None:
@@ -203,6 +211,7 @@ async def handle_records(
     telemetry.BATCHES.labels(topic).inc()
     if batch.unreadable:
         telemetry.PARKED.labels(topic).inc(len(batch.unreadable))
+        await rest_while_too_many_parked(process, topic)
 
 
 async def hear(batch: Batch, tx: Transaction, process: Process, handle: Handle) -> None:

@@ -19,14 +19,10 @@ from rich.live import Live
 from deploy.local import summary
 from deploy.local.environment import SERVICES
 from deploy.local.figures import Figures, Reading, figures, read
-from deploy.local.jars import CannotFetch
-from deploy.local.processes import AlreadyRuns, DidNotStart, PortTaken
-from deploy.local.promise_time import CannotResume
 from deploy.local.samples import samples
-from deploy.local.stack import CommandFailed, Stack
+from deploy.local.stack import Stack
 from deploy.local.submitting import AT_ONCE, Submitted, submit
 
-REFUSALS = (AlreadyRuns, CannotFetch, CannotResume, CommandFailed, DidNotStart, PortTaken)
 READ_EVERY_SECONDS, READINGS = 1.0, 10
 LINE_EVERY_SECONDS = 5.0
 
@@ -75,22 +71,31 @@ class Ending:
 def run_until_stopped(stack: Stack, sample: Samples) -> int:
     """Run the stack until a signal (0), or until something refuses or ends by itself (1)."""
     ending = Ending()
-    died: str | None = None
     announce(stack)
     try:
         with ending.interrupting():
-            stack.start(tell)
-        console.print(summary.welcome(stack), soft_wrap=True)
-        died = asyncio.run(watch(stack, sample, ending))
+            wrong = start(stack)
+        if wrong is None:
+            console.print(summary.welcome(stack), soft_wrap=True)
+            wrong = asyncio.run(watch(stack, sample, ending))
     except KeyboardInterrupt:
+        wrong = None
         console.print("interrupted while starting")
-    except REFUSALS as refused:
-        died = str(refused)
     finally:
         stop(stack)
-    if died is not None:
-        complaints.print(died, markup=False, soft_wrap=True)
-    return 0 if died is None else 1
+    if wrong is not None:
+        complaints.print(wrong, markup=False, soft_wrap=True)
+    return 0 if wrong is None else 1
+
+
+def start(stack: Stack) -> str | None:
+    """Start everything; says why that cannot be, if so."""
+    try:
+        stack.start(tell)
+    except RuntimeError as refused:
+        # What a person can do something about: a taken port, no Java, no network ...
+        return str(refused)
+    return None
 
 
 def announce(stack: Stack) -> None:

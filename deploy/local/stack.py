@@ -308,6 +308,9 @@ class Stack:
         ) as process:
             try:
                 said, _ = process.communicate(timeout=COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said = f"no end after {COMMAND_SECONDS:.0f} s\n{process.communicate()[0]}"
             except BaseException:
                 process.kill()
                 raise

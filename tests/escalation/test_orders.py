@@ -132,12 +132,12 @@ async def test_two_processes_say_an_order_again_once(pool: Pool) -> None:
         assert await say_again_once(after, later, REAL) == 0
 
 
-async def test_a_case_whose_answer_is_being_read_is_left_alone(pool: Pool) -> None:
+async def test_a_case_whose_next_snapshot_is_being_read_is_left_alone(pool: Pool) -> None:
     async with transaction(pool) as tx:
         await ordered(tx)
         await relayed(tx)
     async with transaction(pool) as reading:
-        await handle(batch(heard(2, case())), reading, at(24 * HOUR))
+        await handle(batch(heard(2, case(tier_clock()))), reading, at(24 * HOUR))
         async with transaction(pool) as other:
             assert await say_again_once(other, wall() + timedelta(minutes=2), REAL) == 0
 

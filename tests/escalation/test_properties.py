@@ -27,7 +27,6 @@ from tests.escalation.stories import (
 NAMES = st.sampled_from(["reply", "tier", "sign"])
 DIVISIONS = st.sampled_from([GRID, COMMUNITY, STREET, DISTRICT, "city"])
 BREACHES = st.sampled_from(["promote", "supervise", "remind", "lapse", "none"])
-MARKS = 3
 
 
 class LifeOfACase(RuleBasedStateMachine):
@@ -59,11 +58,10 @@ class LifeOfACase(RuleBasedStateMachine):
 
     @rule(
         name=NAMES,
-        length=st.integers(1, 30),
+        length=st.integers(1, 60),
         owner=DIVISIONS,
         on_breach=BREACHES,
         repeat=st.none() | st.integers(1, 30),
-        from_receipt=st.booleans(),
     )
     def start(
         self,
@@ -72,9 +70,8 @@ class LifeOfACase(RuleBasedStateMachine):
         owner: str,
         on_breach: str,
         repeat: int | None,
-        from_receipt: bool,
     ) -> None:
-        started = 0 if from_receipt and name == "reply" else self.now
+        started = 0 if name == "reply" else self.now
         due = started + length * HOUR
         self.running[name] = clock(
             name,
@@ -94,6 +91,17 @@ class LifeOfACase(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.running)))
         self.raised(name)
         del self.running[name]
+        self.say()
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def stop_and_start_as_before(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.running)))
+        old = self.running.pop(name)
+        self.raised(name)
+        self.say()
+        update = {"generation": self.raised(name), "answered": False}
+        self.running[name] = old.model_copy(update=update)
         self.say()
 
     @precondition(lambda self: self.running)
@@ -122,7 +130,7 @@ class LifeOfACase(RuleBasedStateMachine):
         self.running[name] = self.running[name].model_copy(update={"answered": True})
         self.say()
 
-    @rule(hours=st.integers(0, 60))
+    @rule(hours=st.integers(0, 24))
     def sweep(self, hours: int) -> None:
         self.now += hours * HOUR
         before = self.armed
@@ -161,7 +169,7 @@ class LifeOfACase(RuleBasedStateMachine):
 
 
 TestLifeOfACase = LifeOfACase.TestCase
-TestLifeOfACase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestLifeOfACase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
 clocks = st.builds(

@@ -38,10 +38,10 @@ from tests.escalation.stories import (
 
 
 async def arm_cases(tx: Transaction, n: int) -> list[UUID]:
-    """Cases whose tier clocks are due a minute after each other."""
-    ids = [UUID(int=i) for i in range(1, n + 1)]
+    """Cases whose tier clocks are due a minute after each other, the first heard of last."""
+    ids = [UUID(int=i) for i in range(n, 0, -1)]
     events = [heard(1, case(tier_clock(due=i * MINUTE)), one) for i, one in enumerate(ids, start=1)]
-    await handle(batch(*events), tx, at(0))
+    await handle(batch(*reversed(events)), tx, at(0))
     return ids
 
 

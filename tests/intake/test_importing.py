@@ -213,7 +213,13 @@ async def test_it_gives_up_in_plain_words_when_nobody_answers(
 
 
 @pytest.mark.parametrize(
-    "options", [["--map", "txt=body"], ["--set", "kind"], ["--encoding", "utf-9"]]
+    "options",
+    [
+        ["--map", "txt=body"],
+        ["--set", "kind"],
+        ["--encoding", "utf-9"],
+        ["--url", "localhost:8101"],
+    ],
 )
 async def test_a_slip_in_the_options_is_told_before_anything_is_sent(
     tmp_path: Path, options: list[str]

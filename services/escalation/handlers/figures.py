@@ -8,7 +8,7 @@ from typing import get_args
 
 from prometheus_client import Gauge
 
-from services.escalation.decisions import UNSAID, Reason, minute_of
+from services.escalation.decisions import NO_TIER, Reason, minute_of
 from services.escalation.store import figures
 from shared import postgres, tally
 from shared.divisions import Tier
@@ -27,7 +27,7 @@ UNANSWERED = Gauge("casegrid_escalation_orders_unanswered", "Orders without an a
 UNACKNOWLEDGED = Gauge(
     "casegrid_escalation_notices_unacknowledged", "Notices that no person took note of", ["reason"]
 )
-TIERS = (*Tier, UNSAID)
+TIERS = (*Tier, NO_TIER)
 
 
 def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, int]) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from prometheus_client import Counter, Histogram
 
 from services.escalation.decisions import (
-    UNSAID,
+    NO_TIER,
     Digest,
     OrderGiven,
     Swept,
@@ -124,7 +124,7 @@ def note(page: Page, speed: float) -> None:
     """What a committed page did, for the metrics."""
     PAGE_CASES.observe(page.cases)
     for order in page.orders:
-        ORDERS.labels(order.action, order.tier or UNSAID).inc()
+        ORDERS.labels(order.action, order.tier or NO_TIER).inc()
     for digest in page.digests:
         NOTICES.labels(digest.reason).inc()
     for late in page.late:

@@ -70,6 +70,7 @@ def import_(
     """
     columns = Columns(source or file.name, id_, pairs("--map", map_), pairs("--set", set_))
     check_encoding(encoding)
+    check_url(url)
     tally = Tally()
     report = Report(rejected or file.with_name(file.name + ".rejected.ndjson"), tally)
     try:
@@ -107,11 +108,21 @@ def check_encoding(encoding: str) -> None:
         raise typer.Exit(2) from None
 
 
+def check_url(url: str) -> None:
+    """Ends the command when this is no address of a web service."""
+    try:
+        known = httpx.URL(url)
+    except httpx.InvalidURL:
+        known = httpx.URL("")
+    if known.scheme not in ("http", "https") or not known.host:
+        complaints.print(f"--url {url!r}: write it as in http://127.0.0.1:8101")
+        raise typer.Exit(2)
+
+
 async def send_file(
     lines: Lines, columns: Columns, url: str, concurrency: int, report: Report
 ) -> None:
     """Send all petitions of a file, with a bar where there is a terminal."""
-    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     with Progress(
         TextColumn(lines.path.name),
         BarColumn(),
@@ -126,8 +137,7 @@ async def send_file(
             report.add(outcome)
             progress.update(bar, completed=lines.read, said=report.so_far)
 
-        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
-            await send_all(client, lines.petitions(columns), concurrency, told)
+        await send_all(url, lines.petitions(columns), concurrency, told)
 
 
 class Report:

@@ -93,14 +93,16 @@ class Petitions:
         if case_id is None:
             found.park.append(Unreadable(event.record, "the key is not a petition's id"))
             return
+        case = found.cases.get(case_id)
+        where = place(case, event.envelope.order)
+        if where == "duplicate":
+            DUPLICATES.inc()
+            return
         behind = broken.get(case_id, event.record.offset) < event.record.offset
         if case_id in found.waiting or case_id in found.block or behind:
             found.park.append(Unreadable(event.record, "waits behind a parked event"))
             return
-        case = found.cases.get(case_id)
-        match place(case, event.envelope.order):
-            case "duplicate":
-                DUPLICATES.inc()
+        match where:
             case "gap":
                 heard = case.heard.seq if case else 0
                 reason = f"gap: event {event.envelope.order.seq} came after {heard}"

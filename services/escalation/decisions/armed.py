@@ -1,0 +1,155 @@
+"""What is remembered of a case: its clocks as the router says them, and what was done about them.
+
+Times of clocks are the router's milliseconds after the case's start. Memory of a clock: warnings
+belong to its start, the breach and its repeats to its generation.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from shared.divisions import Tier
+from shared.events import CaseSnapshot, ClockSnapshot, Milliseconds, OnBreach, Order
+
+CLOSED: Final = frozenset({"closed", "handed_off"})
+
+
+class Clock(NamedTuple):
+    """A running promise as the router says it, and what was done about it.
+
+    `warned`: how many of its marks were given since `started`. `fired`: the breach of this
+    generation was handled. `repeats`: how many times `repeat` had passed after `due` when it was
+    last looked at. Marks are counted, not named: a pause or an extension moves them.
+    """
+
+    name: str
+    generation: int
+    owner_division: str
+    owner_role: str
+    started: Milliseconds
+    due: Milliseconds
+    warn: tuple[Milliseconds, ...]
+    on_breach: OnBreach
+    repeat: Milliseconds | None
+    paused: bool
+    answered: bool
+    warned: int = 0
+    fired: bool = False
+    repeats: int = 0
+
+
+class Given(NamedTuple):
+    """Warnings that a clock gave before it stopped: it may run again with the same start."""
+
+    name: str
+    started: Milliseconds
+    warned: int
+
+
+class Armed(NamedTuple):
+    """What escalation keeps of a case. `said` is the last seq of its orders."""
+
+    case_id: UUID
+    order: Order
+    changed_at: datetime
+    started_at: datetime
+    tier: Tier | None
+    holder: str
+    accused_division: str | None
+    open: bool
+    clocks: tuple[Clock, ...]
+    given: tuple[Given, ...] = ()
+    said: int = 0
+
+
+class News(NamedTuple):
+    """A snapshot of a case, its place among those of the case, and when the router made it."""
+
+    case_id: UUID
+    order: Order
+    changed_at: datetime
+    case: CaseSnapshot
+
+
+def arm(before: Armed | None, news: News) -> Armed:
+    """The case after a snapshot; `before` itself when the snapshot is not newer."""
+    if before is not None and news.order <= before.order:
+        return before
+    case = news.case
+    is_open = case.stage not in CLOSED
+    running = {clock.name: clock for clock in before.clocks} if before else {}
+    given = {one.name: one for one in before.given} if before else {}
+    clocks = [
+        armed_clock(clock, running.pop(clock.name, None), given.pop(clock.name, None))
+        for clock in (case.clocks if is_open else ())
+    ]
+    stopped = [Given(c.name, c.started, c.warned) for c in running.values() if c.warned]
+    return Armed(
+        case_id=news.case_id,
+        order=news.order,
+        changed_at=news.changed_at,
+        started_at=case.started_at,
+        tier=case.tier,
+        holder=case.holder,
+        accused_division=case.accused_division,
+        open=is_open,
+        clocks=tuple(clocks),
+        given=(*given.values(), *stopped),
+        said=before.said if before else 0,
+    )
+
+
+def armed_clock(clock: ClockSnapshot, running: Clock | None, given: Given | None) -> Clock:
+    """A clock of a snapshot with what is remembered of it."""
+    remembered = running or given
+    warned = remembered.warned if remembered and remembered.started == clock.started else 0
+    same = running is not None and running.generation == clock.generation
+    return Clock(
+        clock.name,
+        clock.generation,
+        clock.owner_division,
+        clock.owner_role,
+        clock.started,
+        clock.due,
+        tuple(sorted(clock.warn)),
+        clock.on_breach,
+        clock.repeat,
+        clock.paused,
+        clock.answered,
+        warned,
+        running.fired if running and same else False,
+        running.repeats if running and same else 0,
+    )
+
+
+# ---------------------------------------------------------------- what comes next
+
+
+def next_of(clock: Clock) -> Milliseconds | None:
+    """When a clock does something next: warn, be due, or repeat. None: paused, or never again."""
+    if clock.paused:
+        return None
+    if clock.fired:
+        every = every_of(clock)
+        return clock.due + (clock.repeats + 1) * every if every else None
+    if clock.warned < len(clock.warn):
+        return min(clock.warn[clock.warned], clock.due)
+    return clock.due
+
+
+def next_at(armed: Armed) -> datetime | None:
+    """The earliest warning, due time or repeat of a case, in promise time."""
+    times = [time for clock in armed.clocks if (time := next_of(clock)) is not None]
+    return moment(armed, min(times)) if times else None
+
+
+def moment(armed: Armed, after: Milliseconds) -> datetime:
+    """The promise time of an offset from the case's start."""
+    return armed.started_at + timedelta(milliseconds=after)
+
+
+def every_of(clock: Clock) -> Milliseconds | None:
+    """How often a breach is repeated: a right that lapsed is told once."""
+    return None if clock.on_breach in ("lapse", "none") else clock.repeat

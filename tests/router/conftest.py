@@ -1,0 +1,54 @@
+"""The project's own policy for every test, and a migrated router database for those that ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import services.router
+from services.router.decisions.policy import Policy
+from services.router.handlers.policies import Policies, load_default
+from shared.clock import Clock
+from shared.postgres import Pool, migrate, open_pool
+from tests.router.stories import shipped_policy
+from tests.servers import FreshDatabase
+
+MIGRATIONS = Path(services.router.__file__).parent / "migrations"
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    """The policy that comes with the project, read once."""
+    return shipped_policy()
+
+
+async def migrated(dsn: str) -> None:
+    """Bring a database to this version's tables, with the project's policy in force."""
+    await migrate(dsn, "router", MIGRATIONS)
+    async with open_pool(dsn, 2, 5_000, "migrate") as pool:
+        await load_default(pool, 1, Clock())
+
+
+@pytest.fixture
+async def router_dsn(fresh_database: FreshDatabase) -> str:
+    """A database of the service that knows the project's policy and no case."""
+    return await fresh_database("router", migrated)
+
+
+@pytest.fixture
+async def pool(router_dsn: str) -> AsyncIterator[Pool]:
+    """A pool on that database."""
+    async with open_pool(router_dsn, 6, 5_000, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def policies(pool: Pool) -> Policies:
+    """The policy versions of that database, as a process knows them; read only once a run."""
+    known = Policies(pool)
+    known.read[1] = shipped_policy()
+    async with pool.acquire() as connection:
+        await known.refresh(connection)
+    return known

@@ -1,0 +1,194 @@
+"""Cases under the project's own policy in one street of Shahekou, and the officers they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import services.router
+from services.router.decisions.case import Case
+from services.router.decisions.commands import (
+    OFFICER_COMMAND,
+    ApplyOrder,
+    Changed,
+    Decision,
+    OfficerCommand,
+    Open,
+    Refused,
+)
+from services.router.decisions.policy import Policy, parse_policy, read_part
+from services.router.decisions.routing import Facts
+from services.router.decisions.workflow import decide
+from shared.divisions import CITY, Tier
+from shared.events import Order, PolicyPartKind
+from shared.identity import Actor, service_actor
+
+DATA = Path(services.router.__file__).parent / "data"
+FILES: Mapping[PolicyPartKind, str] = {
+    "settings": "policy.yaml",
+    "categories": "categories.csv",
+    "divisions": "divisions.csv",
+    "calendar": "calendar.csv",
+}
+DISTRICT, STREET = "210204", "210204005"
+COMMUNITY, GRID = "210204005001", "210204005001001"
+NEXT_GRID, NEXT_COMMUNITY, NEXT_STREET = "210204005001002", "210204005002", "210204004"
+LADDER = (GRID, COMMUNITY, STREET, DISTRICT)
+ROLES = {
+    GRID: "grid_head",
+    NEXT_GRID: "grid_head",
+    COMMUNITY: "community_officer",
+    NEXT_COMMUNITY: "community_officer",
+    STREET: "street_dispatcher",
+    NEXT_STREET: "street_dispatcher",
+    DISTRICT: "district_dispatcher",
+    CITY: "city_dispatcher",
+}
+LOCAL = timezone(timedelta(hours=8))
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+CASE = UUID(int=1)
+ROUTER, ESCALATION = service_actor("router"), service_actor("escalation")
+
+RUBBISH, WISH, LAMP, BUS = "E0102", "W01", "P0202", "L09"  # a grid's, a street's, a district's
+MANHOLE, FIRE, QUESTION, DISPUTE = "P0101", "X119", "C01", "D02"
+
+
+@cache
+def shipped_policy() -> Policy:
+    """The policy that comes with the project."""
+    return parse_policy(
+        1, {kind: read_part(kind, (DATA / file).read_text(), file) for kind, file in FILES.items()}
+    )
+
+
+def at(text: str) -> datetime:
+    """A moment of local time, "2024-05-20 10:00", in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=LOCAL).astimezone(UTC)
+
+
+NOON = at("2024-05-20 10:00")  # a Monday within all duty hours
+
+
+def sure(category: str, division: str = GRID) -> Facts:
+    """What a reader is sure of."""
+    return Facts(division=division, category=category, basis="suggested", confidence=0.9)
+
+
+def unclear(division: str = GRID) -> Facts:
+    """A petition that says where, and not what."""
+    return Facts(division=division)
+
+
+def petition(
+    facts: Facts, received: datetime = NOON, *, contact: bool = True, case: UUID = CASE
+) -> Open:
+    """A petition as the router hears of it."""
+    return Open(case, "20240520-000001-7", "phone", "report", received, contact, facts, Order(1, 1))
+
+
+def opened(facts: Facts, received: datetime = NOON, *, contact: bool = True) -> Case:
+    """Its case, opened at once."""
+    decision = decide(
+        None, petition(facts, received, contact=contact), ROUTER, shipped_policy(), received
+    )
+    assert isinstance(decision, Changed)
+    return decision.case
+
+
+def officer(division: str, *roles: str) -> Actor:
+    """An officer of a division; without roles the one who answers for it."""
+    return Actor("somebody", frozenset(roles or (ROLES[division],)), division)
+
+
+def cadre(division: str = STREET) -> Actor:
+    """Who owes the 24 hours' answer."""
+    return officer(division, "street_cadre")
+
+
+def command(name: str, **fields: object) -> OfficerCommand:
+    """A command as it comes over HTTP."""
+    return OFFICER_COMMAND.validate_python({"command": name} | fields)
+
+
+def examples(now: datetime = NOON) -> dict[str, OfficerCommand]:
+    """One good command of each kind."""
+    return {
+        "classify": command("classify", category=RUBBISH),
+        "place": command("place", division=GRID),
+        "sign": command("sign"),
+        "verify": command("verify", at=now, finding="a heap", evidence="photo 1"),
+        "reply": command("reply", text="it is gone by tonight"),
+        "resolve": command("resolve", result="it is gone"),
+        "close": command("close", callback="answered"),
+        "return": command("return", reason="not_in_my_power"),
+        "reroute": command("reroute", division=NEXT_GRID, reason="workload"),
+        "promote": command("promote", reason="beyond_authority"),
+        "hand_over": command("hand_over", body="fire brigade", at=now, reference="119-7"),
+    }
+
+
+def decided(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> Decision:
+    """What a command comes to, given by the holder unless it says otherwise."""
+    whole = examples(now)[asked] if isinstance(asked, str) else asked
+    if actor is None:
+        actor = ESCALATION if isinstance(whole, ApplyOrder) else officer(case.holder)
+        if not isinstance(whole, ApplyOrder) and whole.command == "reply":
+            actor = cadre(CITY)
+    return decide(case, whole, actor, shipped_policy(), now)
+
+
+def done(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> Case:
+    """The case after a command that is taken."""
+    decision = decided(case, asked, actor, now)
+    assert isinstance(decision, Changed), decision
+    return decision.case
+
+
+def refused(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> str:
+    """Why a command is not taken."""
+    decision = decided(case, asked, actor, now)
+    assert isinstance(decision, Refused), decision
+    return decision.reason
+
+
+def order(case: Case, clock: str = "tier", /, **changes: object) -> ApplyOrder:
+    """The order that a breach of this clock gives."""
+    running = case.clock(clock)
+    assert running is not None, [one.name for one in case.clocks]
+    action: Literal["promote", "supervise"] = (
+        "promote" if running.on_breach == "promote" else "supervise"
+    )
+    fresh = ApplyOrder(UUID(int=9), clock, running.generation, case.tier, action)
+    return replace(fresh, **changes)  # type: ignore[arg-type]
+
+
+def climbed(case: Case, tier: Tier, now: datetime = NOON) -> Case:
+    """The case after nobody solved it below this tier."""
+    while case.tier is not tier:
+        case = done(case, order(case), now=now)
+    return case
+
+
+def resolved(case: Case, now: datetime = NOON) -> Case:
+    """The case after it was signed and dealt with."""
+    return done(done(case, "sign", now=now), "resolve", now=now)

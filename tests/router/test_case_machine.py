@@ -1,0 +1,481 @@
+"""Any command by anybody in any order, fresh or stale: what always holds of a case.
+
+The model is a ledger: what was said so far, which orders were carried out, where the case was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+import orjson
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from services.router.decisions.case import CASE, Case, changed_fields, duties, snapshot
+from services.router.decisions.commands import (
+    ApplyOrder,
+    Changed,
+    Decision,
+    Refused,
+    Supplement,
+)
+from services.router.decisions.policy import Role
+from services.router.decisions.routing import Facts, role_of
+from services.router.decisions.tracks import TRACKS
+from services.router.decisions.workflow import allowed_actions, decide
+from shared.divisions import CITY, Tier, is_within, parent, tier_of
+from shared.events import (
+    CASE_EVENTS,
+    Candidate,
+    CaseChanged,
+    Change,
+    Order,
+    Sign,
+    dump,
+)
+from shared.identity import Actor
+from tests.router.stories import (
+    BUS,
+    COMMUNITY,
+    DISPUTE,
+    DISTRICT,
+    ESCALATION,
+    FIRE,
+    GRID,
+    LADDER,
+    LAMP,
+    MANHOLE,
+    MINUTE,
+    NEXT_COMMUNITY,
+    NEXT_GRID,
+    NEXT_STREET,
+    NOON,
+    QUESTION,
+    ROUTER,
+    RUBBISH,
+    STREET,
+    WISH,
+    command,
+    examples,
+    petition,
+    shipped_policy,
+    sure,
+)
+
+PLACES = (*LADDER, NEXT_GRID, NEXT_COMMUNITY, NEXT_STREET, CITY)
+CATEGORIES = (
+    RUBBISH, WISH, LAMP, BUS, MANHOLE, FIRE, QUESTION, DISPUTE,
+    "L99", "S05", "S07", "R01", "R03", "R05", "W02", "H02", "E0409", "Z99",
+)  # fmt: skip
+REASONS = {
+    "return": ("not_in_my_area", "not_in_my_power", "wrong_category", "double"),
+    "reroute": ("correction", "workload", "competence", "agreed"),
+    "promote": ("beyond_authority", "repeat_open", "scale_up", "petitioner_request"),
+}
+HELD = {"verify", "reply", "tier", "final_reply"}
+MAY_RUN: Mapping[tuple[str, str], set[str]] = {
+    ("service", "registered"): {"dispatch", "reply", "final_reply"},
+    ("service", "assigned"): HELD | {"sign"},
+    ("service", "signed"): HELD | {"object"},
+    ("service", "resolved"): {"reply", "callback"},
+    ("consult", "registered"): {"dispatch", "reply", "final_reply"},
+    ("consult", "assigned"): HELD - {"verify"},
+    ("consult", "signed"): HELD - {"verify"},
+    ("consult", "resolved"): {"reply"},
+    ("handoff", "registered"): {"handover"},
+    ("mediation", "registered"): {"dispatch", "reply"},
+    ("xinfang", "registered"): {"dispatch", "reply"},
+    ("project", "registered"): {"dispatch", "reply"},
+}
+LADDER_UP = list(Tier)
+places = st.sampled_from(PLACES)
+categories = st.sampled_from(CATEGORIES)
+ABLE = Actor("somebody", frozenset(get_args(Role)), CITY)
+anybody = st.builds(
+    Actor,
+    st.just("somebody"),
+    st.frozensets(st.sampled_from(get_args(Role)), min_size=1, max_size=9),
+    places,
+)
+actors = st.sampled_from([ABLE] * 4) | anybody
+plain = st.builds(
+    sure,
+    st.sampled_from([RUBBISH, WISH, "L99", LAMP, MANHOLE, QUESTION]),
+    st.sampled_from([GRID, NEXT_GRID, COMMUNITY]),
+)
+accusing = st.builds(
+    lambda facts, accused: replace(facts, accused=accused), plain, st.sampled_from(LADDER)
+)
+wild = st.builds(
+    Facts,
+    division=places,
+    category=st.none() | categories,
+    basis=st.sampled_from(["given", "suggested"]),
+    confidence=st.sampled_from([0.2, 0.9]),
+    candidates=st.tuples(st.builds(Candidate, code=categories, score=st.just(0.4))) | st.just(()),
+    signs=st.frozensets(st.sampled_from(get_args(Sign)), max_size=2).map(tuple),
+    accused=st.none() | st.sampled_from(LADDER),
+    accusation=st.booleans(),
+)
+petitions = st.one_of(plain, plain, accusing, wild)
+passing = st.one_of(
+    st.just(timedelta(0)),
+    st.timedeltas(timedelta(0), timedelta(hours=2)),
+    st.timedeltas(timedelta(0), timedelta(days=20)),
+)
+
+
+class Life(RuleBasedStateMachine):
+    """One case from its petition to its end."""
+
+    case: Case
+    now: datetime
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.policy = shipped_policy()
+        self.highest: dict[str, int] = {}
+        self.orders: list[ApplyOrder] = []
+        self.carried_out: list[tuple[str, int]] = []
+        self.replayed: dict[str, Any] = {}
+        self.supplements = 1
+
+    @initialize(facts=petitions, contact=st.booleans(), late=passing)
+    def open(self, facts: Facts, contact: bool, late: timedelta) -> None:
+        self.now = NOON + late
+        received = NOON + timedelta(microseconds=1234)
+        self.now = max(self.now, received)
+        asked = petition(facts, received, contact=contact)
+        decision = decide(None, asked, ROUTER, self.policy, self.now)
+        assert isinstance(decision, Changed)
+        assert (decision.case.version, decision.case.seq) == (1, 1)
+        self.case = decision.case
+        self.remember(None, decision)
+
+    # ------------------------------------------------------------ what may happen
+
+    @rule(span=passing)
+    def time_passes(self, span: timedelta) -> None:
+        self.now += span
+
+    @rule(name=st.sampled_from(sorted(examples())), who=anybody)
+    def anything(self, name: str, who: Actor) -> None:
+        fields = examples(self.now)[name].model_dump(exclude={"command"})
+        self.ask(name, who, **fields)
+
+    @precondition(lambda self: self.case.stage == "registered")
+    @rule(category=categories, who=actors)
+    def classify(self, category: str, who: Actor) -> None:
+        self.ask("classify", who, category=category)
+
+    @precondition(lambda self: self.case.stage == "registered")
+    @rule(division=places, who=actors)
+    def place(self, division: str, who: Actor) -> None:
+        self.ask("place", who, division=division)
+
+    @precondition(lambda self: self.takes("sign"))
+    @rule(who=actors)
+    def sign(self, who: Actor) -> None:
+        self.ask("sign", who)
+
+    @precondition(lambda self: self.takes("resolve"))
+    @rule(who=actors)
+    def resolve(self, who: Actor) -> None:
+        self.ask("resolve", who, result="done")
+
+    @precondition(lambda self: self.takes("verify"))
+    @rule(early=st.integers(-20, 20), who=actors)
+    def verify(self, early: int, who: Actor) -> None:
+        self.ask("verify", who, at=self.now + early * MINUTE, finding="x", evidence="y")
+
+    @precondition(lambda self: not self.case.replied)
+    @rule(who=actors)
+    def reply(self, who: Actor) -> None:
+        self.ask("reply", who, text="by tonight")
+
+    @precondition(lambda self: self.takes("close"))
+    @rule(callback=st.sampled_from(["answered", "no_answer", "no_contact"]), who=actors)
+    def close(self, callback: str, who: Actor) -> None:
+        self.ask("close", who, callback=callback)
+
+    @precondition(lambda self: self.takes("return"))
+    @rule(reason=st.sampled_from(REASONS["return"]), who=actors)
+    def send_back(self, reason: str, who: Actor) -> None:
+        self.ask("return", who, reason=reason)
+
+    @precondition(lambda self: self.takes("reroute"))
+    @rule(reason=st.sampled_from(REASONS["reroute"]), division=places, who=actors)
+    def reroute(self, reason: str, division: str, who: Actor) -> None:
+        self.ask("reroute", who, reason=reason, division=division)
+
+    @precondition(lambda self: self.takes("promote"))
+    @rule(reason=st.sampled_from(REASONS["promote"]), who=actors)
+    def promote(self, reason: str, who: Actor) -> None:
+        self.ask("promote", who, reason=reason)
+
+    @precondition(lambda self: self.takes("hand_over"))
+    @rule(who=actors)
+    def hand_over(self, who: Actor) -> None:
+        self.ask("hand_over", who, body="x", at=self.now, reference="y")
+
+    @precondition(lambda self: self.supplements < 4)
+    @rule()
+    def supplement(self) -> None:
+        before = self.case
+        self.supplements += 1
+        asked = Supplement(Order(1, self.supplements))
+        decision = decide(before, asked, ROUTER, self.policy, self.now)
+        self.take(decision)
+        assert self.case == replace(
+            before, heard=asked.heard, version=before.version + 1, seq=before.seq + 1
+        )
+
+    @precondition(lambda self: self.orders)
+    @rule(which=st.integers(0, 1_000), also=st.sampled_from(["nothing", "tier", "generation"]))
+    def order(self, which: int, also: str) -> None:
+        """The newest are the likelier ones; any other is stale, unless its clock still runs."""
+        asked = self.orders[-1 - which % len(self.orders)]
+        if also == "tier":
+            asked = replace(asked, tier=Tier.DISTRICT)
+        elif also == "generation":
+            asked = replace(asked, generation=asked.generation + 1)
+        self.give(asked)
+
+    @precondition(lambda self: self.fresh())
+    @rule(which=st.integers(0, 3))
+    def fresh_order(self, which: int) -> None:
+        fresh = self.fresh()
+        self.give(fresh[which % len(fresh)])
+
+    # ------------------------------------------------------------ what must follow
+
+    def takes(self, name: str) -> bool:
+        """Whether the table has a row for this command now."""
+        return TRACKS[self.case.track].step(name, self.case.stage) is not None
+
+    def fresh(self) -> list[ApplyOrder]:
+        """The orders that breaches would give now."""
+        return [
+            ApplyOrder(self.case.id, clock.name, clock.generation, self.case.tier, clock.on_breach)
+            for clock in self.case.clocks
+            if (clock.on_breach == "promote" or clock.on_breach == "supervise")
+            and not clock.answered
+        ]
+
+    def ask(self, name: str, who: Actor, **fields: object) -> None:
+        """An officer's command: what it may change, by the table and by the model."""
+        before = self.case
+        step = TRACKS[before.track].step(name, before.stage)
+        decision = decide(before, command(name, **fields), who, self.policy, self.now)
+        if isinstance(decision, Refused):
+            return
+        assert step is not None
+        assert who.roles & step.roles
+        assert name in allowed_actions(before, who)
+        self.take(decision)
+        after = self.case
+        if step.anew:
+            assert after.stage in TRACKS[after.track].initial
+        else:
+            assert after.track == before.track
+            assert after.stage in (step.targets or (before.stage,))
+        self.moved_as_asked(name, before, after, fields)
+
+    def moved_as_asked(
+        self, name: str, before: Case, after: Case, fields: dict[str, object]
+    ) -> None:
+        match name:
+            case "promote":
+                self.went_up(before, after)
+            case "return":
+                assert is_within(before.holder, after.holder)
+                assert len(after.holder) < len(before.holder) or after.holder == CITY
+                assert after.returns == before.returns + 1
+            case "reroute":
+                assert after.holder == fields["division"]
+            case "classify":
+                assert after.confirmed
+                assert after.category in (fields["category"], None)
+            case "place":
+                assert after.place == fields["division"]
+                assert after.urgency == "U1" or before.urgency != "U1" or before.category
+                assert after.restricted or not before.restricted
+            case _:
+                assert (after.holder, after.place) == (before.holder, before.place)
+
+    def went_up(self, before: Case, after: Case) -> None:
+        """Exactly one promotion, and never to the same tier or down."""
+        assert before.tier is not None
+        ever = before.promotions.get(before.tier, 0) + 1
+        assert after.promotions == {**before.promotions, before.tier: ever}
+        if after.tier is not None:
+            assert LADDER_UP.index(after.tier) > LADDER_UP.index(before.tier)
+        assert after.entered.get(after.tier or Tier.GRID) == self.now or after.tier is None
+
+    def give(self, asked: ApplyOrder) -> None:
+        """An order: carried out once for each generation, and only where it still stands."""
+        before = self.case
+        decision = decide(before, asked, ESCALATION, self.policy, self.now)
+        clock = before.clock(asked.clock)
+        stands = (
+            clock is not None
+            and clock.generation == asked.generation
+            and not clock.answered
+            and clock.on_breach == asked.action
+            and (asked.action == "supervise" or asked.tier == before.tier)
+        )
+        assert isinstance(decision, Changed) is stands, decision
+        if isinstance(decision, Refused):
+            assert decision.reason == "stale"
+            return
+        assert (asked.clock, asked.generation) not in self.carried_out
+        self.carried_out.append((asked.clock, asked.generation))
+        self.take(decision)
+        if asked.action == "promote":
+            self.went_up(before, self.case)
+        else:
+            assert self.case.supervised == before.supervised + 1
+            assert self.case.holder == before.holder
+
+    def take(self, decision: Decision) -> None:
+        """One step on: one version, one seq, one known event."""
+        assert isinstance(decision, Changed)
+        before = self.case
+        assert decision.case.version == before.version + 1
+        assert (decision.case.epoch, decision.case.seq) == (before.epoch, before.seq + 1)
+        self.case = decision.case
+        for clock in before.clocks:
+            after = self.case.clock(clock.name)
+            if after is None or replace(after, answered=clock.answered) != clock:
+                assert self.case.generations[clock.name] > clock.generation
+        self.remember(before, decision)
+
+    def remember(self, before: Case | None, decision: Changed) -> None:
+        assert decision.event in CASE_EVENTS
+        assert decision.transitions
+        for name, generation in self.case.generations.items():
+            assert generation >= self.highest.get(name, 0)
+            self.highest[name] = generation
+        assert self.highest.keys() == self.case.generations.keys()
+        self.orders.extend(one for one in self.fresh() if one not in self.orders)
+        self.replayed |= orjson.loads(changed_fields(before, self.case))
+
+    # ------------------------------------------------------------ what always holds
+
+    @invariant()
+    def nothing_ends_in_silence(self) -> None:
+        case = self.case
+        if not case.is_open:
+            assert case.clocks == ()
+            assert case.next_deadline is None
+            assert case.outcome in ("solved", "handed_off")
+            assert case.closed_at is not None
+            return
+        assert case.clocks
+        assert case.next_deadline == min(clock.due_at for clock in case.clocks)
+        waits = dict(TRACKS[case.track].waits)
+        if case.stage in ("registered", "signed"):
+            assert case.clock(waits[case.stage]) is not None
+        if case.stage == "assigned":
+            assert case.clock("tier") is not None
+            assert case.track == "consult" or case.clock("sign") is not None
+
+    @invariant()
+    def it_has_no_clock_of_another_stage(self) -> None:
+        names = {clock.name for clock in self.case.clocks}
+        assert names <= MAY_RUN.get((self.case.track, self.case.stage), set())
+
+    @invariant()
+    def it_has_one_holder_who_is_not_accused(self) -> None:
+        case = self.case
+        assert case.role == role_of(case.holder)
+        assert case.tier == tier_of(case.holder)
+        accused = case.accused_division
+        if accused is not None:
+            for division in (case.holder, *(clock.owner_division for clock in case.clocks)):
+                assert not is_within(division, accused) or accused == CITY
+        assert case.place == CITY or case.place in self.policy.divisions
+
+    @invariant()
+    def its_clocks_are_of_their_generation_and_in_order_of_time(self) -> None:
+        names = [clock.name for clock in self.case.clocks]
+        assert len(set(names)) == len(names)
+        for clock in self.case.clocks:
+            assert clock.generation == self.case.generations[clock.name]
+            assert clock.started_at <= clock.due_at
+            assert list(clock.warn_at) == sorted(clock.warn_at)
+            assert all(clock.started_at < mark < clock.due_at for mark in clock.warn_at)
+        assert len(duties(self.case)) <= len(names)
+
+    @invariant()
+    def a_tier_it_is_in_was_entered_and_not_left(self) -> None:
+        case = self.case
+        if case.tier is not None and case.is_open:
+            assert case.tier in case.entered
+            assert case.tier not in case.left
+        if case.lowest_tier is not None:
+            assert case.highest_tier is not None
+            low, high = map(LADDER_UP.index, (case.lowest_tier, case.highest_tier))
+            assert low <= high
+            if case.stage in ("assigned", "signed") and case.tier is not None:
+                assert low <= LADDER_UP.index(case.tier) <= high
+
+    @invariant()
+    def others_hear_the_same_times(self) -> None:
+        case = self.case
+        type_ = CASE_EVENTS["opened"]
+        change = Change(transitions=("received",), rule="B3.4/category-tier", role="system")
+        said = CaseChanged(type=type_, case=snapshot(case, "大庆社区"), change=change)
+        heard = CaseChanged.model_validate_json(dump(said))
+        assert heard == said
+        start = heard.case.started_at
+        assert start == case.received_at
+
+        def same(milliseconds: int | None, then: datetime | None) -> bool:
+            if milliseconds is None or then is None:
+                return milliseconds is None and then is None
+            late = then - (start + timedelta(milliseconds=milliseconds))
+            return timedelta(0) <= late < timedelta(milliseconds=1)
+
+        assert same(heard.case.next_deadline, case.next_deadline)
+        assert same(heard.case.closed, case.closed_at)
+        assert heard.case.entered.keys() == case.entered.keys()
+        assert all(same(heard.case.entered[tier], case.entered[tier]) for tier in case.entered)
+        for told, clock in zip(heard.case.clocks, case.clocks, strict=True):
+            assert (told.name, told.generation, told.answered) == (
+                clock.name, clock.generation, clock.answered,
+            )  # fmt: skip
+            assert same(told.started, clock.started_at)
+            assert same(told.due, clock.due_at)
+            assert all(map(same, told.warn, clock.warn_at))
+
+    @invariant()
+    def what_is_kept_is_the_case_and_so_is_its_history(self) -> None:
+        kept = CASE.validate_json(CASE.dump_json(self.case, exclude_defaults=True))
+        assert kept == self.case
+        assert CASE.validate_python(self.replayed) == self.case
+
+
+Life.TestCase.settings = settings(
+    max_examples=100,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestAnyLifeOfACase = Life.TestCase
+
+
+def test_the_places_of_the_machine_are_listed() -> None:
+    divisions = shipped_policy().divisions
+    assert {place for place in PLACES if place not in divisions} == {CITY}
+    assert [parent(place) for place in (GRID, COMMUNITY, STREET)] == [COMMUNITY, STREET, DISTRICT]
