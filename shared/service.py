@@ -119,6 +119,8 @@ async def through_weather(process: Process, loop: str, work: Work) -> None:
         started = time.monotonic()
         try:
             await work()
+        except ValueError:  # asyncpg's own refusal of a value calls itself an InterfaceError
+            raise
         except WEATHER as weather:
             telemetry.WEATHER.labels(loop, type(weather).__name__).inc()
             process.health.degraded(loop, type(weather).__name__)
@@ -151,6 +153,8 @@ async def consume(process: Process, topic: Topic, handle: Handle) -> None:
                 note_lag(topic, consumer, records)
                 process.health.well(loop)
                 backoff.reset()
+            except ValueError:
+                raise
             except (*postgres.WEATHER, Fenced) as weather:
                 if isinstance(weather, Fenced):
                     telemetry.FENCED.labels(topic).inc()
@@ -229,6 +233,9 @@ def note_foreign_clocks(process: Process, batch: Batch) -> None:
     if foreign:
         telemetry.FOREIGN_CLOCK.labels(batch.topic).inc(foreign)
         process.health.degraded("clock", f"events of another promise clock on {batch.topic}")
+    elif batch.events:
+        # What an earlier run of the stack left unsaid comes once, at the start.
+        process.health.well("clock")
 
 
 def note_lag(topic: Topic, consumer: kafka.Consumer, records: Sequence[kafka.Record]) -> None:

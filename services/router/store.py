@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -72,14 +72,14 @@ async def case(tx: Transaction, case_id: UUID) -> Case | None:
     return None if doc is None else CASE.validate_json(doc)
 
 
-async def insert(tx: Transaction, cases: Sequence[Case]) -> None:
+async def insert(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID, str]) -> None:
     """Keep new cases. Raises `asyncpg.UniqueViolationError` if one is there already."""
     await tx.copy_records_to_table(
-        "cases", records=zip(*columns(cases), strict=True), columns=CASE_COLUMNS
+        "cases", records=zip(*columns(cases, documents), strict=True), columns=CASE_COLUMNS
     )
 
 
-async def update(tx: Transaction, cases: Sequence[Case]) -> None:
+async def update(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID, str]) -> None:
     """Keep changed cases."""
     await tx.execute(
         """
@@ -93,7 +93,7 @@ async def update(tx: Transaction, cases: Sequence[Case]) -> None:
                    doc)
         where c.case_id = n.case_id
         """,
-        *columns(cases),
+        *columns(cases, documents),
     )
 
 
@@ -103,7 +103,7 @@ CASE_COLUMNS = (
 )  # fmt: skip
 
 
-def columns(cases: Sequence[Case]) -> tuple[list[object], ...]:
+def columns(cases: Sequence[Case], documents: Mapping[UUID, str]) -> tuple[list[object], ...]:
     """Cases as the arrays that the statements take."""
     return (
         [case.id for case in cases],
@@ -116,7 +116,7 @@ def columns(cases: Sequence[Case]) -> tuple[list[object], ...]:
         [case.version for case in cases],
         [case.epoch for case in cases],
         [case.seq for case in cases],
-        [CASE.dump_json(case, exclude_defaults=True).decode() for case in cases],
+        [documents[case.id] for case in cases],
     )
 
 

@@ -146,6 +146,11 @@ else:
         return changed
 
 
+def document(case: Case) -> str:
+    """The whole case as JSON, defaults left out."""
+    return CASE.dump_json(case, exclude_defaults=True).decode()
+
+
 def duties(case: Case) -> list[Duty]:
     """The clocks of a case that others own: they stand in their owners' queues too."""
     return [

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.router.decisions.case import Case, Clock, but
-from services.router.decisions.policy import ClockRule, Policy
+from services.router.decisions.policy import ClockRule, Policy, elapsed
 from services.router.decisions.routing import holder_for
 from shared.business_time import Due, due, due_within_duty
 from shared.divisions import CITY, Tier, next_tier, tier_of
@@ -98,8 +98,7 @@ def tier_due(case: Case, start: datetime, policy: Policy) -> Due:
     percent = policy.tier_percent(case.tier, case.lowest_tier or case.tier)
     final_reply = policy.clocks["final_reply"].limit_for(case.urgency)
     assert final_reply is not None
-    whole = due(start, final_reply, policy.calendar).at - start
-    budget = Due(start + whole * percent / 100, provisional=False)
+    budget = Due(start + elapsed(final_reply) * percent / 100, provisional=False)
     own = policy.resolve_limits.get(case.category or "")
     if own is None:
         return budget

@@ -76,7 +76,7 @@ class Orders:
             before=case,
             changed=decision,
             actor=ESCALATION,
-            event_id=derived_id("answer", order_id, *event.envelope.order),
+            event_id=derived_id("answer", order_id, case.epoch, case.seq),
             caused_by=f"order:{order_id}",
             order=order_id,
             traceparent=event.envelope.traceparent,

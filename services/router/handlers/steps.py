@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,14 @@ import asyncpg
 import orjson
 
 from services.router import store
-from services.router.decisions.case import Case, but, changed_fields, duties, snapshot
+from services.router.decisions.case import (
+    Case,
+    but,
+    changed_fields,
+    document,
+    duties,
+    snapshot,
+)
 from services.router.decisions.commands import Changed
 from services.router.handlers.policies import Policies
 from shared import outbox, tally
@@ -79,26 +86,30 @@ class Steps:
             return
         new = [case for id_, case in self.last.items() if self.first[id_] is None]
         old = [case for id_, case in self.last.items() if self.first[id_] is not None]
+        documents = {case.id: document(case) for case in self.last.values()}
         if new:
-            await self.insert(tx, new)
+            await self.insert(tx, new, documents)
         if old:
-            await store.update(tx, old)
+            await store.update(tx, old, documents)
             await store.forget_duties(tx, [case.id for case in old])
         await store.add_duties(tx, list(self.last.values()))
-        await store.add_history(tx, [self.row(step) for step in self.taken])
+        await store.add_history(tx, [self.row(step, documents) for step in self.taken])
         await outbox.append(tx, [self.saying(step) for step in self.taken])
         await tally.add(tx, self.counts())
 
-    async def insert(self, tx: Transaction, cases: Sequence[Case]) -> None:
+    async def insert(
+        self, tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID, str]
+    ) -> None:
         """Keep new cases; another process that opened one meanwhile fences us off."""
         try:
-            await store.insert(tx, cases)
+            await store.insert(tx, cases, documents)
         except asyncpg.UniqueViolationError as raced:
             raise Fenced("a case was opened by another process at the same moment") from raced
 
-    def row(self, step: Step) -> store.HistoryRow:
-        """The step as the history keeps it."""
+    def row(self, step: Step, documents: Mapping[UUID, str]) -> store.HistoryRow:
+        """The step as the history keeps it: of a new case the whole document."""
         case = step.changed.case
+        whole = step.before is None and self.last[case.id] is case
         return store.HistoryRow(
             case_id=case.id,
             seq=case.seq,
@@ -113,7 +124,7 @@ class Steps:
             division=step.actor.division,
             caused_by=step.caused_by,
             detail=orjson.dumps(step.changed.detail).decode(),
-            changed=changed_fields(step.before, case).decode(),
+            changed=documents[case.id] if whole else changed_fields(step.before, case).decode(),
         )
 
     def saying(self, step: Step) -> Saying:

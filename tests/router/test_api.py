@@ -1,0 +1,688 @@
+"""The router over HTTP, from the real PostgreSQL: who may ask what, once, against which version."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from services.router.__main__ import SERVICE, look
+from services.router.handlers.policies import Policies
+from shared.divisions import CITY
+from shared.http import create_app, cursor_of
+from shared.identity import issue
+from shared.postgres import Pool, transaction
+from shared.service import Process
+from shared.settings import Settings
+from tests.router.events import (
+    Router,
+    Said,
+    breach,
+    cases,
+    contents,
+    petition_id,
+    receipt,
+    supplement,
+)
+from tests.router.stories import (
+    BUS,
+    COMMUNITY,
+    DISTRICT,
+    GRID,
+    LAMP,
+    MINUTE,
+    NEXT_COMMUNITY,
+    NEXT_GRID,
+    NOON,
+    RUBBISH,
+    STREET,
+)
+
+SECRET = "a key of a test that is long enough"
+A, B, C = petition_id(1), petition_id(2), petition_id(3)
+SIGN = {"command": "sign"}
+
+
+@pytest.fixture
+def process(router_dsn: str, pool: Pool, policies: Policies) -> Process:
+    """A process of the service that runs no loop."""
+    settings = Settings(
+        database_url=SecretStr(router_dsn), token_secret=SecretStr(SECRET), max_body_bytes=65_536
+    )
+    return Process(SERVICE, settings, settings.clock(), pool, state=policies)
+
+
+@pytest.fixture
+def router(pool: Pool, policies: Policies) -> Router:
+    """The handlers of that process."""
+    return Router(pool, policies)
+
+
+@pytest.fixture
+async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks to that process."""
+    app = create_app(process, SERVICE.routes)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://router") as spoken:
+        yield spoken
+
+
+def token(division: str, *roles: str, subject: str = "somebody") -> dict[str, str]:
+    """The header of an officer."""
+    text = issue(SECRET, subject, roles or ("grid_head",), division)
+    return {"Authorization": f"Bearer {text}"}
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The problem of an answer, which is one of RFC 9457."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["type"] == f"https://casegrid.example/problems/{slug}"
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+async def asked(client: httpx.AsyncClient, path: str, division: str = CITY) -> Any:
+    answer = await client.get(path, headers=token(division))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def given(
+    client: httpx.AsyncClient,
+    case: UUID,
+    body: object,
+    *,
+    key: str | None = "key-1",
+    seen: str | None = "*",
+    division: str = CITY,
+    roles: tuple[str, ...] = (),
+    subject: str = "somebody",
+) -> httpx.Response:
+    """One command."""
+    headers = token(division, *roles, subject=subject)
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    if seen is not None:
+        headers["If-Match"] = seen
+    return await client.post(f"/cases/{case}/commands", json=body, headers=headers)
+
+
+# ---------------------------------------------------------------- who may read
+
+
+@pytest.mark.parametrize(
+    "path", [f"/cases/{A}", f"/cases/{A}/routing", f"/cases/{A}/history", f"/queues/{GRID}"]
+)
+async def test_each_route_needs_a_token_that_holds(
+    client: httpx.AsyncClient, router: Router, path: str
+) -> None:
+    await router.hear(Said(receipt(), A))
+    old = issue(SECRET, "somebody", ("grid_head",), GRID, lasts=timedelta(hours=-1))
+    other = issue("another key that is just as long as it", "somebody", ("grid_head",), GRID)
+    for header in ("", "Basic x", "Bearer x", f"Bearer {old}", f"Bearer {other}"):
+        answer = await client.get(path, headers={"Authorization": header} if header else {})
+        problem(answer, 401, "not-identified")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert (await client.get(path, headers=token(GRID))).status_code == 200
+
+
+async def test_a_command_needs_a_token_too(client: httpx.AsyncClient) -> None:
+    problem(await client.post(f"/cases/{A}/commands", json=SIGN), 401, "not-identified")
+
+
+@pytest.mark.parametrize("part", ["", "/routing", "/history"])
+async def test_what_is_not_for_you_looks_like_what_is_not_there(
+    client: httpx.AsyncClient, router: Router, part: str
+) -> None:
+    await router.hear(
+        Said(receipt(LAMP), A),
+        Said(receipt(LAMP, accused=COMMUNITY), B),
+        Said(receipt("S05", STREET), C),
+    )
+    readers = {
+        A: (GRID, COMMUNITY, STREET, DISTRICT, CITY),
+        B: (STREET, DISTRICT, CITY),  # the accused community and its grids know nothing of it
+        C: (STREET, DISTRICT, CITY),  # the street owes the reply, the district holds it
+    }
+    everybody = (*readers[A], NEXT_GRID, NEXT_COMMUNITY, "210204004", "210202")
+    for case, allowed in readers.items():
+        for division in everybody:
+            answer = await client.get(f"/cases/{case}{part}", headers=token(division))
+            if division in allowed:
+                assert answer.status_code == 200
+            else:
+                problem(answer, 404, "no-such-case")
+                assert answer.headers["retry-after"] == "1"
+    missing = await client.get(f"/cases/{petition_id(9)}{part}", headers=token(CITY))
+    hidden = await client.get(f"/cases/{B}{part}", headers=token(COMMUNITY))
+    assert missing.content == hidden.content
+
+
+async def test_a_command_on_what_is_not_for_you_is_a_404_as_well(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP), A), Said(receipt(LAMP, accused=COMMUNITY), B))
+    before = await contents(pool)
+    for case, division in ((A, "210202"), (B, COMMUNITY), (B, GRID), (petition_id(9), CITY)):
+        answer = await given(client, case, SIGN, division=division)
+        problem(answer, 404, "no-such-case")
+        assert answer.headers["retry-after"] == "1"
+    assert await contents(pool) == before
+
+
+# ---------------------------------------------------------------- a case
+
+
+async def test_a_case_is_shown_with_names_clocks_and_what_you_may_do(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP), A))
+    answer = await client.get(f"/cases/{A}", headers=token(STREET, "street_dispatcher"))
+    shown = answer.json()
+    assert answer.headers["etag"] == '"1"'
+    assert shown["id"] == str(A)
+    assert (shown["stage"], shown["tier"], shown["version"]) == ("assigned", "street", 1)
+    assert shown["category_name"] == {"zh": "道路交通-路灯", "en": "street lamp fault"}
+    assert shown["holder"] == {"division": STREET, "name": "兴工街道", "role": "street_dispatcher"}
+    assert shown["place"] == {"division": GRID, "name": "大庆社区第1网格"}
+    assert {clock["name"] for clock in shown["clocks"]} == {
+        "sign", "verify", "reply", "tier", "final_reply",
+    }  # fmt: skip
+    assert all(clock["overdue"] for clock in shown["clocks"])  # it is years old
+    assert shown["next_deadline"].startswith("2024-05-20T02:30:00")
+    assert shown["actions"] == ["reroute", "sign", "return", "promote", "resolve"]
+
+
+async def test_the_routing_says_why_in_both_languages_with_names(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(None), A))
+    body = {"command": "classify", "category": LAMP}
+    assert (await given(client, A, body)).status_code == 200
+    shown = await asked(client, f"/cases/{A}/routing")
+    assert shown["holder"] == STREET
+    newest, first = shown["decisions"]
+    assert (newest["event"], first["event"]) == ("classified", "opened")
+    assert (newest["rule"], first["rule"]) == ("B3.4/category-tier", "B3.9/no-category")
+    assert newest["policy"] == 1
+    assert newest["matched"]["category"] == LAMP
+    assert "street lamp" in newest["en"]
+    assert "[rule B3.4/category-tier, policy 1]" in newest["en"]
+    assert "路灯" in newest["zh"]
+    assert newest["en"].isascii() or "大庆" in newest["en"]
+    assert not newest["zh"].isascii()
+
+
+async def test_the_history_is_read_page_by_page(client: httpx.AsyncClient, router: Router) -> None:
+    await router.hear(
+        Said(receipt(), A), *(Said(supplement(), A, n) for n in range(2, 7)), Said(receipt(), B)
+    )
+    pages, path = [], f"/cases/{A}/history?limit=4"
+    cursor = ""
+    while True:
+        page = await asked(client, path + cursor)
+        pages.append([step["seq"] for step in page["steps"]])
+        if page["cursor"] is None:
+            break
+        cursor = f"&cursor={page['cursor']}"
+    assert pages == [[1, 2, 3, 4], [5, 6]]
+    whole = (await asked(client, f"/cases/{A}/history"))["steps"]
+    assert whole[0]["event"] == "opened"
+    assert whole[0]["changed"]["category"] == RUBBISH
+    assert whole[1]["changed"] == {"heard": [1, 2], "seq": 2, "version": 2}
+    assert {step["actor"] for step in whole} == {"service:router"}
+
+
+async def test_the_history_goes_on_in_the_epoch_after_a_restore(
+    client: httpx.AsyncClient, pool: Pool, policies: Policies, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A), Said(supplement(), A, 2))
+    await Router(pool, policies, epoch=2).hear(Said(supplement(), A, 3))
+    page = await asked(client, f"/cases/{A}/history?limit=2")
+    rest = await asked(client, f"/cases/{A}/history?cursor={page['cursor']}")
+    assert [(step["epoch"], step["seq"]) for step in rest["steps"]] == [(2, 1)]
+
+
+async def test_an_officers_words_and_name_stand_in_the_history(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    body = {"command": "promote", "reason": "scale_up", "note": "十户人家"}
+    answer = await given(client, A, body, division=GRID, subject="officer-7")
+    assert answer.json()["transitions"] == ["promoted"]
+    last = (await asked(client, f"/cases/{A}/history"))["steps"][-1]
+    assert (last["actor"], last["role"], last["division"]) == ("officer-7", "grid_head", GRID)
+    assert last["detail"] == {"reason": "scale_up", "note": "十户人家"}
+
+
+# ---------------------------------------------------------------- queues
+
+
+@pytest.fixture
+async def street(router: Router) -> Router:
+    """Thirty cases of one street and some next to it, received minute after minute."""
+    await router.hear(
+        *(
+            Said(
+                receipt(
+                    [LAMP, RUBBISH, BUS][n % 3],
+                    GRID if n % 2 else COMMUNITY,
+                    received_at=NOON + n * MINUTE,
+                    accused=NEXT_COMMUNITY if n == 7 else None,
+                ),
+                petition_id(100 + n),
+            )
+            for n in range(30)
+        ),
+        Said(receipt(LAMP, "210204004"), petition_id(200)),
+        Said(receipt("S05", STREET), petition_id(201)),
+        now=NOON,
+    )
+    return router
+
+
+async def test_a_queue_lists_cases_held_and_clocks_owned_by_due_time_page_by_page(
+    client: httpx.AsyncClient, pool: Pool, street: Router
+) -> None:
+    lines: list[dict[str, Any]] = []
+    cursor, pages = "", 0
+    while True:
+        page = await asked(client, f"/queues/{STREET}?limit=7{cursor}", STREET)
+        lines += page["entries"]
+        pages += 1
+        if page["cursor"] is None:
+            break
+        cursor = f"&cursor={page['cursor']}"
+    found = await cases(pool)
+    held = {(str(c.id), None) for c in found.values() if c.holder == STREET}
+    owned = {
+        (str(c.id), clock.name)
+        for c in found.values()
+        for clock in c.clocks
+        if clock.owner_division == STREET and c.holder != STREET
+    }
+    assert len(lines) == len(held) + len(owned)
+    assert {(line["case"], line["clock"]) for line in lines} == held | owned
+    assert pages == len(lines) // 7 + 1
+    assert [line["due_at"] for line in lines] == sorted(line["due_at"] for line in lines)
+    assert {line["why"] for line in lines} == {"held", "clock"}
+    assert page["name"] == "兴工街道"
+    assert page["held"] == {"assigned": len(held)}
+    assert page["owned"] == {"reply": len(owned)}
+    one = next(line for line in lines if line["clock"] == "reply")
+    assert one["role"] == "street_cadre"
+
+
+async def test_a_queue_never_shows_a_case_to_the_accused(
+    client: httpx.AsyncClient, street: Router
+) -> None:
+    accused = await asked(client, f"/queues/{STREET}?limit=100", NEXT_COMMUNITY[:9])
+    assert str(petition_id(107)) in {line["case"] for line in accused["entries"]}
+    answer = await client.get(f"/queues/{STREET}", headers=token(NEXT_COMMUNITY))
+    problem(answer, 403, "not-your-area")
+    below = await asked(client, f"/queues/{NEXT_COMMUNITY}", NEXT_COMMUNITY)
+    assert below["entries"] == []
+    assert (below["held"], below["owned"]) == ({}, {})
+
+
+async def test_the_citys_desk_is_a_queue_for_the_whole_city_only(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(None, CITY), A))
+    page = await asked(client, f"/queues/{CITY}")
+    assert [line["case"] for line in page["entries"]] == [str(A)]
+    assert page["held"] == {"registered": 1}
+    assert page["name"] == "市级派单台 city desk"
+    answer = await client.get(f"/queues/{CITY}", headers=token(DISTRICT))
+    problem(answer, 403, "not-your-area")
+
+
+async def test_a_case_leaves_the_queue_when_it_ends(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(contact=False), A))
+    reply = {"command": "reply", "text": "done by tonight"}
+    assert (await given(client, A, reply, key="1", roles=("street_cadre",))).status_code == 200
+    answer = await given(client, A, {"command": "resolve", "result": "done"}, key="2")
+    assert (answer.json()["stage"], answer.json()["actions"]) == ("closed", [])
+    for division in (GRID, STREET):
+        page = await asked(client, f"/queues/{division}")
+        assert (page["entries"], page["held"], page["owned"]) == ([], {}, {})
+
+
+@pytest.mark.parametrize("division", ["210299", "12", "x", "210204005999"])
+async def test_a_queue_of_no_known_division_is_a_404(
+    client: httpx.AsyncClient, division: str
+) -> None:
+    answer = await client.get(f"/queues/{division}", headers=token(CITY))
+    problem(answer, 404, "no-such-division")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x",
+        "%00",
+        cursor_of([]),
+        cursor_of(["x", "y", "z"]),
+        cursor_of([1, 2, 3]),
+        cursor_of(["2024-05-20T10:00:00", str(A), ""]),
+        cursor_of(["2024-05-20T10:00:00+00:00", "A", ""]),
+        cursor_of(["2024-05-20T10:00:00+00:00", str(A), "\x00"]),
+    ],
+)
+async def test_a_cursor_that_is_not_ours_is_refused(
+    client: httpx.AsyncClient, router: Router, cursor: str
+) -> None:
+    await router.hear(Said(receipt(), A))
+    for path in (f"/queues/{GRID}", f"/cases/{A}/history"):
+        answer = await client.get(f"{path}?cursor={cursor}", headers=token(CITY))
+        problem(answer, 422, "invalid-cursor")
+
+
+@pytest.mark.parametrize("cursor", [[0, -1], [1, 2**31], [1.5, 2], ["1", "2"], [None, None]])
+async def test_a_step_that_no_history_has_is_refused(
+    client: httpx.AsyncClient, router: Router, cursor: list[Any]
+) -> None:
+    await router.hear(Said(receipt(), A))
+    path = f"/cases/{A}/history?cursor={cursor_of(cursor)}"
+    problem(await client.get(path, headers=token(CITY)), 422, "invalid-cursor")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/queues/{GRID}?limit=0",
+        f"/queues/{GRID}?limit=101",
+        f"/queues/{GRID}?limit=x",
+        "/cases/x",
+        "/cases/x/history",
+    ],
+)
+async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient, path: str) -> None:
+    body = problem(await client.get(path, headers=token(CITY)), 422, "invalid-request")
+    assert body["errors"][0]["field"]
+
+
+# ---------------------------------------------------------------- commands: version and key
+
+
+async def test_a_command_needs_the_version_that_was_seen(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    problem(await given(client, A, SIGN, seen=None), 428, "if-match-missing")
+    for unreadable in ("x", '"x"', "1.0", '"1", "2"', "-1"):
+        problem(await given(client, A, SIGN, seen=unreadable), 400, "if-match-unreadable")
+    answer = await given(client, A, SIGN, seen='"7"')
+    problem(answer, 412, "changed-meanwhile")
+    assert answer.headers["etag"] == '"1"'
+    assert (await cases(pool))[A].stage == "assigned"
+    answer = await given(client, A, SIGN, seen='"1"')
+    assert answer.status_code == 200
+    assert (answer.json()["version"], answer.json()["stage"]) == (2, "signed")
+    problem(await given(client, A, SIGN, seen='"1"', key="key-2"), 412, "changed-meanwhile")
+    reply = {"command": "reply", "text": "by tonight"}
+    last = await given(client, A, reply, seen='W/"2"', key="key-3", roles=("street_cadre",))
+    assert last.status_code == 200
+
+
+async def test_a_digit_that_is_no_number_is_no_version(client: httpx.AsyncClient) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in token(CITY).items()]
+    headers += [(b"Idempotency-Key", b"key"), (b"If-Match", "\u00b2".encode("latin-1"))]
+    answer = await client.post(f"/cases/{A}/commands", json=SIGN, headers=headers)
+    problem(answer, 400, "if-match-unreadable")
+
+
+async def test_what_was_seen_holds_though_something_was_said_of_the_case(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    await router.order(Said(breach("tier", 9, None), A))
+    answer = await given(client, A, SIGN, seen='"1"')
+    assert answer.status_code == 200
+    steps = (await asked(client, f"/cases/{A}/history"))["steps"]
+    assert [(step["seq"], step["version"]) for step in steps] == [(1, 1), (2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize("key", [None, ""])
+async def test_a_command_needs_a_key(client: httpx.AsyncClient, key: str | None) -> None:
+    problem(await given(client, A, SIGN, key=key), 400, "key-missing")
+
+
+async def test_a_key_may_not_be_endless(client: httpx.AsyncClient) -> None:
+    problem(await given(client, A, SIGN, key="k" * 201), 422, "invalid-request")
+
+
+async def test_a_repeated_command_gets_its_first_answer_and_is_done_once(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    first = await given(client, A, SIGN, seen='"1"')
+    assert "idempotency-replayed" not in first.headers
+    before = await contents(pool)
+    for seen in ('"1"', '"2"', "*"):
+        again = await given(client, A, SIGN, seen=seen)
+        assert (again.status_code, again.content) == (200, first.content)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.headers["content-type"] == "application/json"
+    assert await contents(pool) == before
+
+
+async def test_a_repeated_refusal_is_the_same_refusal(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    close = {"command": "close", "callback": "answered"}
+    first = await given(client, A, close)
+    body = problem(first, 409, "not-allowed-now")
+    assert body["allowed"] == ["reroute", "sign", "return", "promote", "resolve", "verify"]
+    again = await given(client, A, close)
+    assert again.content == first.content
+    assert problem(again, 409, "not-allowed-now") == body
+
+
+async def test_a_key_is_for_one_command_of_one_officer_on_one_case(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A), Said(receipt(), B))
+    assert (await given(client, A, SIGN)).status_code == 200
+    other = {"command": "resolve", "result": "done"}
+    problem(await given(client, A, other), 422, "key-used")
+    problem(await given(client, B, SIGN), 422, "key-used")
+    assert (await given(client, B, SIGN, subject="another")).status_code == 200
+    spaced = await client.post(
+        f"/cases/{A}/commands",
+        content=b' { "command" : "sign" } ',
+        headers=token(CITY) | {"Idempotency-Key": "key-1", "If-Match": "*",
+                               "Content-Type": "application/json; charset=utf-8"},
+    )  # fmt: skip
+    assert spaced.headers["idempotency-replayed"] == "true"
+
+
+async def test_who_gave_a_case_away_still_gets_the_answer_to_his_command(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt("S05", STREET), A))
+    assert (await cases(pool))[A].holder == DISTRICT
+    back = {"command": "return", "reason": "not_in_my_power"}
+    first = await given(client, A, back, division=DISTRICT)
+    assert first.json()["holder"] == CITY
+    again = await given(client, A, back, division=DISTRICT)
+    assert (again.status_code, again.content) == (200, first.content)
+
+
+async def test_of_two_commands_at_once_with_one_key_one_is_done_and_both_are_answered(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    answers = await asyncio.gather(*(given(client, A, SIGN) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 4
+    steps = (await asked(client, f"/cases/{A}/history"))["steps"]
+    assert [step["event"] for step in steps] == ["opened", "signed"]
+
+
+async def test_of_two_cases_at_once_with_one_key_one_is_done_and_the_other_is_untouched(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    ids = [petition_id(n) for n in range(6)]
+    await router.hear(*(Said(receipt(), id_) for id_ in ids))
+    answers = await asyncio.gather(*(given(client, id_, SIGN) for id_ in ids))
+    assert sorted(answer.status_code for answer in answers) == [200] + [422] * 5
+    for answer in answers:
+        if answer.status_code == 422:
+            problem(answer, 422, "key-used")
+    stages = sorted(case.stage for case in (await cases(pool)).values())
+    assert stages == ["assigned"] * 5 + ["signed"]
+
+
+async def test_of_two_officers_who_saw_the_same_version_one_is_too_late(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    answers = await asyncio.gather(
+        *(given(client, A, SIGN, seen='"1"', subject=name) for name in ("one", "two"))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 412]
+
+
+async def test_old_answers_are_forgotten_after_seven_days(
+    client: httpx.AsyncClient, pool: Pool, process: Process, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    await given(client, A, SIGN, key="old")
+    await given(client, A, SIGN, key="new")
+    async with transaction(pool) as tx:
+        await tx.execute(
+            "update commands set answered_at = answered_at - interval '8 days' where key = 'old'"
+        )
+    assert await look(process) == 1.0
+    async with pool.acquire() as connection:
+        left = await connection.fetch("select key from commands")
+    assert [row["key"] for row in left] == ["new"]
+
+
+# ---------------------------------------------------------------- commands: what is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "division", "roles", "status", "slug"),
+    [
+        pytest.param(SIGN, GRID, ("grid_volunteer",), 403, "not-your-role", id="role"),
+        pytest.param({"command": "promote", "reason": "scale_up"}, GRID, ("assessor",), 403,
+                     "not-your-role", id="an assessor changes nothing"),
+        pytest.param({"command": "reroute", "division": "999999", "reason": "agreed"}, CITY, (),
+                     422, "unknown", id="no such division"),
+        pytest.param({"command": "close", "callback": "answered"}, CITY, (), 409,
+                     "not-allowed-now", id="not now"),
+        pytest.param({"command": "verify", "at": "2999-01-01T00:00:00Z", "finding": "x",
+                      "evidence": "y"}, CITY, (), 422, "incomplete", id="in the future"),
+    ],
+)  # fmt: skip
+async def test_a_refused_command_says_why_and_what_is_allowed(
+    client: httpx.AsyncClient,
+    router: Router,
+    body: dict[str, str],
+    division: str,
+    roles: tuple[str, ...],
+    status: int,
+    slug: str,
+) -> None:
+    await router.hear(Said(receipt(), A))
+    said = problem(await given(client, A, body, division=division, roles=roles), status, slug)
+    assert ("sign" in said["allowed"]) is (status != 403)
+
+
+async def test_those_of_the_place_may_read_a_case_that_only_its_holder_may_promote(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP), A))
+    body = {"command": "promote", "reason": "scale_up"}
+    problem(await given(client, A, body, division=GRID), 403, "not-your-area")
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "slug"),
+    [
+        pytest.param(b"{", 400, "malformed-json", id="cut off"),
+        pytest.param(b"", 400, "malformed-json", id="nothing"),
+        pytest.param(b"[]", 422, "invalid-request", id="a list"),
+        pytest.param(b"null", 422, "invalid-request", id="null"),
+        pytest.param(b"{}", 422, "invalid-request", id="no command"),
+        pytest.param(b'{"command":"dance"}', 422, "invalid-request", id="no such command"),
+        pytest.param(b'{"command":"apply_order"}', 422, "invalid-request", id="an order"),
+        pytest.param(b'{"command":"sign","case":1}', 422, "invalid-request", id="too much"),
+        pytest.param(b'{"command":"classify","category":7}', 422, "invalid-request", id="type"),
+        pytest.param(b'{"command":"reply","text":" \\n "}', 422, "invalid-request", id="no words"),
+        pytest.param(b'{"command":"reply","text":"a\\u0000b"}', 422, "invalid-request", id="NUL"),
+        pytest.param(b'{"command":"verify","at":"2024-05-20T10:00:00","finding":"x","evidence":"y"}',
+                     422, "invalid-request", id="a time without a zone"),
+        pytest.param(b'{"command":"reply","text":"%b"}' % (b"x" * 4001), 422, "invalid-request",
+                     id="too long"),
+        pytest.param(b'{"command":"reply","text":"%b"}' % (b"x" * 70_000), 413, "body-too-large",
+                     id="too large"),
+    ],
+)  # fmt: skip
+async def test_a_body_that_is_no_command_is_refused_and_nothing_is_kept(
+    client: httpx.AsyncClient,
+    pool: Pool,
+    router: Router,
+    content: bytes,
+    status: int,
+    slug: str,
+) -> None:
+    await router.hear(Said(receipt(), A))
+    before = await contents(pool)
+    headers = token(CITY) | {
+        "Idempotency-Key": "key", "If-Match": "*", "Content-Type": "application/json",
+    }  # fmt: skip
+    answer = await client.post(f"/cases/{A}/commands", content=content, headers=headers)
+    body = problem(answer, status, slug)
+    assert "xxxx" not in answer.text
+    if status == 422:
+        assert body["errors"]
+    assert await contents(pool) == before
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_a_body_of_another_media_type_is_refused(
+    client: httpx.AsyncClient, media_type: str
+) -> None:
+    headers = token(CITY) | {"Idempotency-Key": "key", "If-Match": "*", "Content-Type": media_type}
+    answer = await client.post(f"/cases/{A}/commands", content=b"{}", headers=headers)
+    problem(answer, 415, "wrong-media-type")
+
+
+async def test_other_methods_and_addresses_are_problems_too(client: httpx.AsyncClient) -> None:
+    wrong = await client.delete(f"/cases/{A}")
+    problem(wrong, 405, "method-not-allowed")
+    assert wrong.headers["allow"] == "GET"
+    problem(await client.get("/nothing", headers=token(CITY)), 404, "not-found")
+
+
+async def test_with_the_database_away_a_command_is_to_be_tried_again(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A))
+    await pool.close()
+    answer = await given(client, A, SIGN)
+    problem(answer, 503, "try-again")
+    assert answer.headers["retry-after"] == "2"
+
+
+async def test_the_policy_in_force_is_shown(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/policy")
+    assert answer.json()["version"] == 1
+    assert answer.json()["categories"] == 126
