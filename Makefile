@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPEED ?= 720
+CREW ?= on
 
 .DEFAULT_GOAL := help
 
@@ -19,8 +20,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 setup: $(VENV)/.ready  ## create .venv from the lock file
 
-run: $(VENV)/.ready  ## the whole stack, sample petitions and a live summary; Ctrl-C stops it (SPEED=1: real time)
-	@$(BIN)/python -m deploy.local run --speed $(SPEED) $(ARGS)
+run: $(VENV)/.ready  ## the whole stack, sample petitions and a live summary; Ctrl-C stops it (SPEED=1: real time; CREW=off: nobody works)
+	@$(BIN)/python -m deploy.local run --speed $(SPEED) --crew $(CREW) $(ARGS)
 
 check: $(VENV)/.ready  ## format, lint, types, import contracts and the tests that need no server
 	$(BIN)/ruff format --check .
@@ -40,7 +41,7 @@ bench: $(VENV)/.ready  ## petitions per second, accepted to counted, beside the 
 	$(BIN)/python -m bench $(ARGS)
 
 lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra local --extra dev --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra local --extra train --extra dev --output-file requirements.lock pyproject.toml
 
 clean:  ## remove the environment and all local data
 	rm -rf $(VENV) .casegrid .test-cache

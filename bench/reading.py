@@ -4,9 +4,15 @@
         --divisions ../shared/data/city_a_divisions.csv --places ../shared/data/city_a_places.csv \
         --labelled ../shared/data/messages_labelled.ndjson
 
-Vocabulary and categories are the project's own. `--wrong` lists the labelled petitions whose
-confident category is of another class, by number and code only. These petitions were looked at
-when the vocabulary was written: their figure is what it can do at best.
+Vocabulary, categories, their classes and the model are the project's own. `--wrong` lists the
+labelled petitions whose confident category is of another class, by number and code only. These
+petitions were looked at when the vocabulary was written, and the model was made of them: their
+figure is what it can do at best; `casegrid intake train` says what it is worth on others.
+
+`--by-hand` is a file of judged readings, by number and code only: 100 confident ones, drawn by
+`random.Random(2026)` from those of all messages in the order of their numbers and judged on
+2026-11-24. "right" is the code a dispatcher would choose, or one as good; "arguable" the same
+matter under a neighbouring code; "wrong" another matter. `better` is the dispatcher's code.
 """
 
 from __future__ import annotations
@@ -14,32 +20,27 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import quantiles
 from time import process_time_ns
 
+from services.intake.decisions.learned import compile_model, matter_classes
 from services.intake.decisions.reading import Reader, ToRead, compile_vocabulary
 from shared.divisions import DivisionCode, tier_of
-from shared.events import CategoryRow, DivisionRow, PlaceRow, Reading, WordRow
+from shared.events import (
+    CategoryRow,
+    ClassRow,
+    DivisionRow,
+    ModelRow,
+    PlaceRow,
+    Reading,
+    WordRow,
+)
 
 DATA = Path(__file__).parent.parent / "services/router/data"
-
-CLASSES: dict[str, tuple[str, ...]] = {
-    "城乡建设": (
-        "E01", "E02", "E03", "E04", "E05", "P", "L01", "L02", "L03", "L13", "D03", "D04", "D08",
-        "D17", "G01", "S03",
-    ),
-    "环境保护": ("L14", "L10", "D09", "E0105", "E0116", "E0301", "E0302", "E0508"),
-    "交通运输": ("L09", "L15", "L02", "P0201", "P0202", "E0112", "E0505", "D16", "G01"),
-    "教育文体": ("L07", "S06", "G02"),
-    "劳动和社会保障": ("L06", "D10", "D11", "S03"),
-    "商贸旅游": ("L12", "D05", "D12", "D13", "D14"),
-    "卫生计生": ("L08", "D15", "S04"),
-}  # fmt: skip
-"""Our codes, by prefix, under the first-level classes of the labelled petitions. A code may stand
-under two: that taxonomy files street lamps and noise under both."""
+BY_HAND = Path(__file__).parent / "read_by_hand.csv"
 
 
 def rows(path: Path) -> Iterator[dict[str, str]]:
@@ -55,8 +56,14 @@ def petitions(path: Path) -> list[dict[str, str]]:
         return [json.loads(line) for line in file]
 
 
+def class_rows() -> list[ClassRow]:
+    """The committed table: each category and the first-level classes it belongs to."""
+    return [ClassRow.model_validate(row) for row in rows(DATA / "classes.csv")]
+
+
 def reader(divisions: Path, places: Path) -> Reader:
-    """The project's vocabulary and categories over the divisions and places of these files."""
+    """The project's vocabulary, categories and model over these divisions and places."""
+    model = [ModelRow.model_validate(row) for row in rows(DATA / "model.csv")]
     return compile_vocabulary(
         words=[WordRow.model_validate(row) for row in rows(DATA / "vocabulary.csv")],
         places=[
@@ -65,6 +72,7 @@ def reader(divisions: Path, places: Path) -> Reader:
         ],
         categories=[CategoryRow.model_validate(row) for row in rows(DATA / "categories.csv")],
         divisions=[DivisionRow.model_validate(row) for row in rows(divisions)],
+        learned=compile_model(model, class_rows()),
     )
 
 
@@ -101,19 +109,15 @@ def say_categories(readings: Sequence[Reading], threshold: float) -> None:
     print("signs  " + "  ".join(f"{s} {n / len(readings):.1%}" for s, n in signs.most_common()))
 
 
-def classes_of(code: str | None) -> set[str]:
-    """The first-level classes that a code belongs to; none for codes the seven do not hold."""
-    return {name for name, prefixes in CLASSES.items() if code and code.startswith(prefixes)}
-
-
 def say_labelled(read: Reader, labelled: Path, threshold: float, wrong: bool) -> None:
     """Right and wrong among the confident, against the seven first-level classes."""
-    seen: dict[str, Counter[str]] = {name: Counter() for name in CLASSES}
+    classes = matter_classes(class_rows())
+    seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for petition in petitions(labelled):
         reading = read.read(to_read(petition))
         verdict = "unsure"
         if reading.confidence >= threshold:
-            found = classes_of(reading.category)
+            found = classes.get(reading.category or "", ())
             verdict = "right" if petition["level1"] in found else "wrong" if found else "no class"
         seen[petition["level1"]][verdict] += 1
         if wrong and verdict in ("wrong", "no class"):
@@ -125,6 +129,17 @@ def say_labelled(read: Reader, labelled: Path, threshold: float, wrong: bool) ->
         print(f"  {name:10}\t{line}; {count['unsure']:3}")
     share = total["right"] / (total["right"] + total["wrong"])
     print(f"  right among the confident with a class: {share:.1%}")
+
+
+def say_by_hand(judged: Sequence[Mapping[str, str]], codes: Mapping[str, str | None]) -> None:
+    """A person's verdicts, and how many of the readings judged are still the same."""
+    verdicts = Counter(row["verdict"] for row in judged)
+    dates = " to ".join(sorted({row["read_on"] for row in judged}))
+    line = ", ".join(f"{name} {verdicts[name]}" for name in ("right", "arguable", "wrong"))
+    print(f"judged by hand on {dates}: of {len(judged)} confident readings {line}")
+    same = sum(codes.get(row["id"]) == row["code"] for row in judged)
+    better = sum("better" in row and codes.get(row["id"]) == row["better"] for row in judged)
+    print(f"  the same code today: {same}; the code that is better: {better}")
 
 
 def say_cost(read: Reader, texts: Sequence[ToRead]) -> None:
@@ -154,16 +169,21 @@ def main() -> None:
     parser.add_argument("--labelled", type=Path, default=data / "messages_labelled.ndjson")
     parser.add_argument("--divisions", type=Path, default=data / "city_a_divisions.csv")
     parser.add_argument("--places", type=Path, default=data / "city_a_places.csv")
+    parser.add_argument("--by-hand", type=Path, default=BY_HAND if BY_HAND.exists() else None)
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--wrong", action="store_true")
     options = parser.parse_args()
     read = reader(options.divisions, options.places)
-    texts = [to_read(petition) for petition in petitions(options.messages)]
+    messages = petitions(options.messages)
+    texts = [to_read(petition) for petition in messages]
     readings = [read.read(petition) for petition in texts]
     print(f"{len(readings)} petitions")
     say_tiers(readings)
     say_categories(readings, options.threshold)
     say_labelled(read, options.labelled, options.threshold, options.wrong)
+    if options.by_hand:
+        pairs = zip(messages, readings, strict=True)
+        say_by_hand(list(rows(options.by_hand)), {m["id"]: r.category for m, r in pairs})
     say_cost(read, texts)
 
 

@@ -279,19 +279,7 @@ def parse_calendar(
     """
     if timezone not in _ZONES:
         raise ValueError(f"the rules of time zone {timezone!r} are not known, only of {[*_ZONES]}")
-    said: dict[str, set[str]] = {kind: set() for kind in _ROWS}
-    seen: set[str] = set()
-    for row in rows:
-        text, kind = row["date"], row["kind"]
-        if kind not in _ROWS or not _ROWS[kind].fullmatch(text):
-            raise ValueError(f"calendar row {text},{kind}: {_ROW_RULE}")
-        if text in seen:
-            raise ValueError(f"calendar row {text},{kind}: this date is said twice")
-        seen.add(text)
-        said[kind].add(text)
-    for day in said["holiday"] | said["workday"]:
-        if day[:4] not in seen:
-            raise ValueError(f"calendar row {day}: the year {day[:4]} has no row")
+    said = _dates_by_kind(rows)
     published = frozenset(map(int, said["published"]))
     return Calendar(
         version=version,
@@ -313,6 +301,23 @@ _ROWS = {
     "provisional": _YEAR_TEXT,
 }
 _ROW_RULE = "write YYYY-MM-DD with holiday or workday, or YYYY with published or provisional"
+
+
+def _dates_by_kind(rows: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
+    said: dict[str, set[str]] = {kind: set() for kind in _ROWS}
+    seen: set[str] = set()
+    for row in rows:
+        text, kind = row["date"], row["kind"]
+        if kind not in _ROWS or not _ROWS[kind].fullmatch(text):
+            raise ValueError(f"calendar row {text},{kind}: {_ROW_RULE}")
+        if text in seen:
+            raise ValueError(f"calendar row {text},{kind}: this date is said twice")
+        seen.add(text)
+        said[kind].add(text)
+    for day in said["holiday"] | said["workday"]:
+        if day[:4] not in seen:
+            raise ValueError(f"calendar row {day}: the year {day[:4]} has no row")
+    return said
 
 
 def _day(text: str) -> date:

@@ -1,4 +1,4 @@
-"""The commands that every service has: serve, migrate, parked, topics.
+"""The commands that every service has: serve, migrate, topics, parked, positions.
 
 A service's `__main__` makes its command from here and adds its own verbs.
 """
@@ -6,9 +6,10 @@ A service's `__main__` makes its command from here and adds its own verbs.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvloop
@@ -17,11 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from shared import hearing, kafka, postgres
+from shared.events import Topic
 from shared.service import PARTS, Service, serve
 from shared.settings import Settings
-from shared.telemetry import set_up_logging
+from shared.telemetry import set_up_logging, trace_of
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 console = Console(width=None if sys.stdout.isatty() else 200)
 complaints = Console(stderr=True)
 
@@ -33,7 +36,11 @@ def read_settings() -> Settings:
     except ValidationError as wrong:
         for problem in wrong.errors():
             name = "CASEGRID_" + "_".join(str(part) for part in problem["loc"]).upper()
-            complaints.print(f"{name}: {problem['msg']}")
+            says = "is not set" if problem["type"] == "missing" else problem["msg"]
+            complaints.print(f"{name}: {says}")
+        complaints.print(
+            "The local stack writes the settings of each service: . .casegrid/fast-720/router.env"
+        )
         raise typer.Exit(2) from wrong
 
 
@@ -42,14 +49,31 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
+    except ValueError:  # asyncpg's own refusal of a value calls itself an InterfaceError
+        raise
     except (*postgres.WEATHER, *kafka.WEATHER) as away:
         complaints.print(f"no answer from the database or Kafka: {type(away).__name__}: {away}")
         raise typer.Exit(1) from away
 
 
+class Command(typer.Typer):
+    """A command that tells a bug by its trace, without the values that Python's own would quote."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Run it."""
+        try:
+            return super().__call__(*args, **options)
+        except Exception as bug:
+            if logging.getLogger().hasHandlers():
+                logger.critical("ended by a bug", exc_info=bug)
+            else:
+                complaints.print(f"a bug:\n{trace_of(bug)}", markup=False, highlight=False)
+            sys.exit(1)
+
+
 def service_command(service: Service) -> typer.Typer:  # noqa: C901 (one verb after the other)
     """The command of a service with the verbs that all have."""
-    app = typer.Typer(
+    app = Command(
         help=service.about,
         no_args_is_help=True,
         add_completion=False,
@@ -91,13 +115,14 @@ def service_command(service: Service) -> typer.Typer:  # noqa: C901 (one verb af
             for name in run(kafka.create_topics(settings)):
                 console.print(f"created {name}")
         differs = run(kafka.check_topics(settings))
-        for d in differs:
-            console.print(f"{d.topic}: {d.what} should be {d.wanted}, is {d.found}")
+        for one in differs:
+            console.print(str(one))
         if differs:
             raise typer.Exit(1)
         console.print("all topics are as the code says")
 
     app.add_typer(parked_command(), name="parked")
+    app.add_typer(positions_command(), name="positions")
     return app
 
 
@@ -133,6 +158,60 @@ def parked_command() -> typer.Typer:
         console.print("reading on")
 
     return app
+
+
+def positions_command() -> typer.Typer:
+    """Where the service goes on, and how to say that it goes on elsewhere."""
+    app = typer.Typer(help="where the service reads on, by partition", no_args_is_help=True)
+
+    @app.command("list")
+    def list_() -> None:
+        """Each position beside what the topic holds; `!` where the service cannot go on."""
+        table = Table("topic/partition", "position", "holds", "")
+        for one, extent in run(placed()):
+            wrong = kafka.outside(one.topic, one.next_offset, extent)
+            holds = f"{extent.beginning} … {extent.end}"
+            where = f"{one.topic}/{one.partition}"
+            table.add_row(where, str(one.next_offset), holds, f"! {wrong}" if wrong else "")
+        console.print(table)
+
+    @app.command("reset")
+    def reset(
+        topic: Topic,
+        partition: int,
+        to: Annotated[
+            Literal["earliest", "latest"], typer.Option(help="what the topic still holds, or new")
+        ],
+    ) -> None:
+        """Go on elsewhere. `earliest` hears all there is again, `latest` skips what waits."""
+        moved = run(reset_position(topic, partition, to))
+        if moved is None:
+            complaints.print(f"no position on {topic}/{partition}")
+            raise typer.Exit(1)
+        console.print(f"{topic}/{partition}: from {moved[0]} to {moved[1]}")
+
+    return app
+
+
+async def placed() -> list[tuple[hearing.Position, kafka.Extent]]:
+    """Every position of this database, and what its partition holds."""
+    rows = await with_database(hearing.all_positions)
+    reach = {
+        topic: await kafka.extents(read_settings(), topic) for topic in {r.topic for r in rows}
+    }
+    return [(row, reach[row.topic][row.partition]) for row in rows]
+
+
+async def reset_position(
+    topic: Topic, partition: int, to: Literal["earliest", "latest"]
+) -> tuple[int, int] | None:
+    """Move a position to an end of its log; returns it before and after, None without one."""
+    extent = (await kafka.extents(read_settings(), topic)).get(partition)
+    if extent is None:
+        return None
+    place = extent.beginning if to == "earliest" else extent.end
+    before = await with_database(lambda tx: hearing.move(tx, topic, partition, place))
+    return None if before is None else (before, place)
 
 
 async def with_database(work: Callable[[postgres.Transaction], Awaitable[T]]) -> T:

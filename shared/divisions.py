@@ -5,10 +5,9 @@ only the dispatcher's queue of petitions that name no district. Pure; the lists 
 """
 
 import re
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Container
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 DivisionCode: TypeAlias = str
 
@@ -24,6 +23,20 @@ class Tier(StrEnum):
     DISTRICT = "district"
 
 
+LADDER: Final = tuple(Tier)
+"""The tiers from the lowest to the highest; `LADDER.index` compares two."""
+
+DispatcherRole: TypeAlias = Literal[
+    "grid_head", "community_officer", "street_dispatcher", "district_dispatcher", "city_dispatcher"
+]
+_DISPATCHERS: Final[dict[Tier | None, DispatcherRole]] = {
+    Tier.GRID: "grid_head",
+    Tier.COMMUNITY: "community_officer",
+    Tier.STREET: "street_dispatcher",
+    Tier.DISTRICT: "district_dispatcher",
+    None: "city_dispatcher",
+}
+
 _DIGITS = {Tier.GRID: 15, Tier.COMMUNITY: 12, Tier.STREET: 9, Tier.DISTRICT: 6}
 _TIERS = {digits: tier for tier, digits in _DIGITS.items()}
 _NEXT = {
@@ -32,21 +45,6 @@ _NEXT = {
     Tier.STREET: Tier.DISTRICT,
 }
 _CODE = re.compile(r"[0-9]{6}(?:[0-9]{3}){0,3}")
-
-
-@dataclass(frozen=True, slots=True)
-class Division:
-    """A listed place, valid from `valid_from` to the day before `valid_to` (None: no limit)."""
-
-    code: DivisionCode
-    name: str
-    valid_from: date | None = None
-    valid_to: date | None = None
-
-    @property
-    def tier(self) -> Tier | None:
-        """The tier its code says; None for the city."""
-        return tier_of(self.code)
 
 
 def parse_code(text: str) -> DivisionCode:
@@ -59,6 +57,11 @@ def parse_code(text: str) -> DivisionCode:
 def tier_of(code: DivisionCode) -> Tier | None:
     """The tier of a division; None for the city."""
     return None if code == CITY else _TIERS[len(code)]
+
+
+def dispatcher_of(code: DivisionCode) -> DispatcherRole:
+    """Who answers for what a division holds, where nobody is named."""
+    return _DISPATCHERS[tier_of(code)]
 
 
 def parent(code: DivisionCode) -> DivisionCode:
@@ -77,6 +80,14 @@ def ancestor(code: DivisionCode, tier: Tier) -> DivisionCode | None:
 def is_within(code: DivisionCode, scope: DivisionCode) -> bool:
     """Whether `code` is `scope` or lies below it; everything lies in the city."""
     return scope == CITY or code.startswith(scope)
+
+
+def smallest_known(code: str, listed: Container[str]) -> DivisionCode:
+    """The listed division that a code names or lies in; the city when there is none."""
+    division = DivisionCode(code)
+    while division != CITY and division not in listed:
+        division = parent(division)
+    return division
 
 
 def next_tier(tier: Tier) -> Tier | None:

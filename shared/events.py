@@ -11,12 +11,15 @@ anything else is a new class beside the old one.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple, TypeAlias, get_args
 from uuid import UUID, uuid5
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from shared.divisions import Tier
@@ -60,7 +63,11 @@ class Data(BaseModel):
     """The JSON value of an event."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        extra="ignore",
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -77,6 +84,7 @@ Track = Literal["service", "consult", "xinfang", "mediation", "project", "handof
 Sign = Literal["enforcement", "danger", "many_people", "mass_incident_suspected"]
 Stage = Literal["registered", "assigned", "signed", "resolved", "closed", "handed_off"]
 OnBreach = Literal["promote", "supervise", "remind", "lapse", "none"]
+OfficeKind = Literal["desk", "department", "utility", "committee", "outside"]
 
 
 # ---------------------------------------------------------------- intake.events
@@ -139,12 +147,16 @@ class PetitionSupplemented(Data):
 
 
 class ClockSnapshot(Data):
-    """One running promise. Escalation acts on this and computes no date of its own."""
+    """One running promise. Escalation acts on this and computes no date of its own.
+
+    Its owner is a division, a role there and sometimes an office; unsaid, who holds the case.
+    """
 
     name: str = Field(alias="n")
     generation: int = Field(alias="g")
-    owner_division: str = Field(alias="o")
-    owner_role: str = Field(alias="r")
+    owner_division: str | None = Field(default=None, alias="o")
+    owner_role: str | None = Field(default=None, alias="r")
+    owner_office: str | None = Field(default=None, alias="f")
     started: Milliseconds = Field(default=0, alias="s")
     due: Milliseconds = Field(alias="d")
     warn: tuple[Milliseconds, ...] = Field(default=(), alias="w")
@@ -155,7 +167,12 @@ class ClockSnapshot(Data):
 
 
 class CaseSnapshot(Data):
-    """The whole case as other services need it; the greatest (epoch, seq) is the truth."""
+    """The whole case as other services need it; the greatest (epoch, seq) is the truth.
+
+    `accused_division` is shut out: nobody in it or below may see the case, be told of it or own
+    a clock of it. It is the accused unit; of an accusation whose accused is not known, the
+    smallest division that the case names.
+    """
 
     number: str = Field(alias="no")
     version: int = Field(alias="v")
@@ -170,6 +187,7 @@ class CaseSnapshot(Data):
     tier: Tier | None = Field(default=None, alias="ti")
     holder: str = Field(alias="h")
     role: str = Field(alias="hr")
+    office: str | None = Field(default=None, alias="of")
     unit: str = Field(alias="un")
     place: str = Field(alias="pl")
     clocks: tuple[ClockSnapshot, ...] = Field(default=(), alias="cl")
@@ -265,7 +283,10 @@ class NoticePosted(Data):
 
 
 class DivisionRow(Data):
-    """A grid, community, street or district; its tier is the length of its code."""
+    """A grid, community, street or district; its tier is the length of its code.
+
+    It exists from `valid_from` to the day before `valid_to` (YYYY-MM-DD, none: no limit).
+    """
 
     code: str
     name: str
@@ -306,6 +327,49 @@ class WordRow(Data):
     weight: float
 
 
+class ClassRow(Data):
+    """A category and a class of matters that it belongs to; it may belong to two or to none."""
+
+    category: CategoryCode
+    matter_class: str
+
+
+class ModelRow(Data):
+    """What labelled petitions taught of a vocabulary word: its weight for a class of matters.
+
+    The empty word is the class itself, whatever is said.
+    """
+
+    word: str = ""
+    matter_class: str
+    weight: float
+
+
+class OfficeRow(Data):
+    """An office behind the queues. `divisions`: those it serves, `*` for all of them."""
+
+    id: str
+    zh: str
+    en: str
+    kind: OfficeKind
+    divisions: str
+    phone: str | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+
+
+class DutyRow(Data):
+    """Who leads a matter, and who assists: in a division and what lies in it, `*` for all.
+
+    `assisting` are ids of offices with `;` between them.
+    """
+
+    category: CategoryCode
+    division: str
+    lead: str
+    assisting: str = ""
+
+
 class SettingsRow(Data):
     """The policy file itself (tiers, clocks, limits), as it was loaded."""
 
@@ -313,7 +377,10 @@ class SettingsRow(Data):
     value: object
 
 
-PolicyPartKind = Literal["divisions", "places", "categories", "vocabulary", "settings", "calendar"]
+PolicyPartKind = Literal[
+    "divisions", "places", "categories", "vocabulary", "settings", "calendar",
+    "offices", "duties", "classes", "model",
+]  # fmt: skip
 
 
 class PolicyPart(Data):
@@ -324,6 +391,19 @@ class PolicyPart(Data):
     kind: PolicyPartKind
     n: int
     rows: tuple[dict[str, object], ...]
+
+
+def part_body(kind: PolicyPartKind, n: int, rows: Sequence[Mapping[str, object]]) -> bytes:
+    """A part of a policy version in the one spelling that everybody keeps and hashes."""
+    return orjson.dumps({"kind": kind, "n": n, "rows": rows}, option=orjson.OPT_SORT_KEYS)
+
+
+def hash_of_parts(parts: Iterable[tuple[PolicyPartKind, int, bytes]]) -> str:
+    """The hash of a version: over the bodies of its parts in the order of (kind, n)."""
+    digest = hashlib.sha256()
+    for _, _, body in sorted(parts):
+        digest.update(body + b"\n")
+    return digest.hexdigest()
 
 
 class PolicyPublished(Data):

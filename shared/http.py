@@ -137,6 +137,16 @@ def actor(request: Request) -> Actor:
         ) from unknown
 
 
+def officer(request: Request) -> Actor:
+    """Who asks, if that is somebody of an office. Raises a 401 or 403 `Problem`."""
+    who = actor(request)
+    if not who.is_officer:
+        raise Problem(
+            403, "not-an-officer", "Only officers may ask this: use a token of an office."
+        )
+    return who
+
+
 # ---------------------------------------------------------------- around every route
 
 
@@ -226,19 +236,25 @@ def on_http(_: Request, error: Exception) -> Response:
     return problem_response(Problem(error.status_code, slug, detail, headers=error.headers or {}))
 
 
-def on_weather(_: Request, error: Exception) -> Response:
-    """The database is away: nothing was kept."""
+SEND_AGAIN = (
+    "It is not known whether it was kept; send it again with the same Idempotency-Key, if it"
+    " had one."
+)
+
+
+def on_weather(request: Request, error: Exception) -> Response:
+    """The database is away, perhaps since the commit."""
+    if isinstance(error, ValueError):  # asyncpg's own refusal of a value is an InterfaceError too
+        return on_bug(request, error)
     telemetry.WEATHER.labels("http", type(error).__name__).inc()
-    return problem_response(
-        busy("The database does not answer just now. Nothing was kept; send it again.")
-    )
+    return problem_response(busy(f"The database does not answer just now. {SEND_AGAIN}"))
 
 
 def on_bug(_: Request, error: Exception) -> Response:
     """Ours: logged with its trace, told without it."""
     logger.error("a request met a bug", exc_info=error)
     return problem_response(
-        Problem(500, "internal-error", "This is our fault and was logged. Nothing was kept.")
+        Problem(500, "internal-error", f"This is our fault and was logged. {SEND_AGAIN}")
     )
 
 
@@ -253,18 +269,28 @@ async def livez() -> Response:
     return json({"status": "alive"})
 
 
-@operations.get("/readyz", summary="Ready, degraded or down, and why")
-async def readyz(request: Request) -> Response:
-    """503 only when requests cannot be served; degraded is 200 with its reasons."""
-    process = process_of(request)
-    reasons = process.health.reasons
+READY = {"ready": 1.0, "degraded": 0.5, "not ready": 0.0, "down": 0.0}
+
+
+async def readiness(process: Process) -> tuple[str, dict[str, str]]:
+    """Ready, degraded, not ready or down, and why."""
     try:
         async with process.pool.acquire(timeout=2) as connection:
             await connection.fetchval("select 1", timeout=2)
     except WEATHER as away:
-        detail = {"database": type(away).__name__} | reasons
-        return json({"status": "down", "reasons": detail}, 503, {"Retry-After": "2"})
-    return json({"status": "degraded" if reasons else "ready", "reasons": reasons})
+        return "down", {"database": type(away).__name__} | process.health.reasons
+    reasons = dict(process.health.reasons)
+    if process.health.blocking:
+        return "not ready", reasons
+    return ("degraded" if reasons else "ready"), reasons
+
+
+@operations.get("/readyz", summary="Ready, degraded, not ready or down, and why")
+async def readyz(request: Request) -> Response:
+    """503 when no requests should be sent here; degraded is 200 with its reasons."""
+    status, reasons = await readiness(process_of(request))
+    answer = {"status": status, "reasons": reasons}
+    return json(answer) if READY[status] else json(answer, 503, {"Retry-After": "2"})
 
 
 @operations.get("/metrics", summary="Prometheus metrics", include_in_schema=True)
@@ -273,20 +299,26 @@ async def metrics(request: Request) -> Response:
     process = process_of(request)
     telemetry.POOL_IN_USE.set(process.pool.get_size() - process.pool.get_idle_size())
     telemetry.POOL_SIZE.set(process.pool.get_size())
-    telemetry.READY.set(0.5 if process.health.reasons else 1)
+    status, _ = await readiness(process)
+    telemetry.READY.set(READY[status])
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-def create_app(process: Process, routes: APIRouter) -> ASGIApp:
-    """The application of a service."""
-    app: FastAPI = FastAPIOffline(
-        title=f"Casegrid {process.service.name}",
-        description=process.service.about,
-        version="0.1.0",
-        redirect_slashes=False,
-    )
+def create_app(process: Process, routes: APIRouter | None) -> ASGIApp:
+    """The application of a service; without its routes, only what operations ask."""
+    name = f"Casegrid {process.service.name}"
+    app: FastAPI
+    if routes is None:
+        app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
+    else:
+        app = FastAPIOffline(
+            title=name,
+            description=process.service.about,
+            version="0.1.0",
+            redirect_slashes=False,
+        )
+        app.include_router(routes)
     app.state.process = process
-    app.include_router(routes)
     app.include_router(operations)
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)

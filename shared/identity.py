@@ -36,6 +36,19 @@ class Actor:
         """Whether a division lies in this actor's area."""
         return is_within(division, self.division)
 
+    @property
+    def is_officer(self) -> bool:
+        """Whether a role of theirs is an office: a resident's, a volunteer's or none is not."""
+        return bool(self.roles & OFFICER_ROLES)
+
+
+OFFICER_ROLES = frozenset({
+    "hotline_agent", "grid_branch_secretary", "grid_head", "grid_worker", "community_officer",
+    "mediator", "street_dispatcher", "street_cadre", "department_officer", "district_dispatcher",
+    "city_dispatcher", "political_legal_officer", "assessor", "auditor", "policy_editor",
+    "petition_officer", "office_head", "legal_adviser",
+})  # fmt: skip
+"""The roles of offices. A volunteer sees no more than his task; a resident only his petition."""
 
 SYSTEM = "system"
 """The role of our own services; no token carries it."""

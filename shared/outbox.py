@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 from shared.events import Data, Envelope, Topic, dump
-from shared.kafka import Lane, Message, lane_of
+from shared.kafka import Lane, Message, lane_of, size_of
 from shared.postgres import Transaction
 
 RELAY_LOCK = 7_710_002
@@ -74,10 +74,10 @@ def unpack(packed: bytes) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in orjson.loads(packed)]
 
 
-async def append(tx: Transaction, sayings: Sequence[Saying]) -> int:
-    """Say these when the transaction commits, in this order; returns their bytes."""
+async def append(tx: Transaction, sayings: Sequence[Saying]) -> None:
+    """Say these when the transaction commits, in this order."""
     if not sayings:
-        return 0
+        return
     rows = [
         (
             saying.topic.value,
@@ -92,7 +92,6 @@ async def append(tx: Transaction, sayings: Sequence[Saying]) -> int:
     await tx.copy_records_to_table(
         "outbox", records=rows, columns=("topic", "lane", "event_id", "key", "headers", "value")
     )
-    return sum(len(row[4]) + len(row[5]) for row in rows)
 
 
 async def epoch(tx: Transaction) -> int:
@@ -148,9 +147,13 @@ async def delete(tx: Transaction, ids: Sequence[int]) -> None:
 
 
 class RelayRound(NamedTuple):
-    """What a round did; `more` when rows are left for the next at once."""
+    """What a round did; `more` when rows are left for the next at once.
+
+    `sent_bytes` are those of keys, headers and values, before compression.
+    """
 
     sent: Counter[Topic]
+    sent_bytes: Counter[Topic]
     refused: dict[Lane, str]
     more: bool
 
@@ -165,14 +168,15 @@ async def relay_once(tx: Transaction, send: Send, resting: Sequence[Lane] = ()) 
     for row in rows:
         lanes.setdefault(row.lane, []).append(row)
     if not lanes:
-        return RelayRound(Counter(), {}, more=False)
+        return RelayRound(Counter(), Counter(), {}, more=False)
     counts, refused = await send({k: [row.message for row in v] for k, v in lanes.items()})
-    done = [row.id for lane, n in counts.items() for row in lanes[lane][:n]]
-    await delete(tx, done)
-    sent = Counter({lane[0]: 0 for lane in counts})
-    for lane, n in counts.items():
-        sent[lane[0]] += n
-    return RelayRound(sent, refused, more=len(rows) == ROUND or len(done) < len(rows))
+    done = [row for lane, n in counts.items() for row in lanes[lane][:n]]
+    await delete(tx, [row.id for row in done])
+    sent = Counter(row.lane[0] for row in done)
+    sent_bytes: Counter[Topic] = Counter()
+    for row in done:
+        sent_bytes[row.lane[0]] += size_of(row.message)
+    return RelayRound(sent, sent_bytes, refused, more=len(rows) == ROUND or len(done) < len(rows))
 
 
 class Wake:

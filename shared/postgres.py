@@ -5,6 +5,7 @@ A `Transaction` is a connection inside a transaction, and the only thing a store
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,7 +57,7 @@ def session(lock_timeout_ms: int, name: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_pool(dsn: str, size: int, lock_timeout_ms: int, name: str) -> AsyncIterator[Pool]:
-    """A pool that never waits at start: with the database away it opens empty and tries later."""
+    """A pool that never waits: with the database away it opens empty, and closes by force."""
     pool = asyncpg.create_pool(
         dsn,
         min_size=0,
@@ -65,8 +66,15 @@ async def open_pool(dsn: str, size: int, lock_timeout_ms: int, name: str) -> Asy
         timeout=10,
         server_settings=session(lock_timeout_ms, name),
     )
-    async with pool:
+    await pool
+    try:
         yield pool
+    finally:
+        try:
+            async with asyncio.timeout(5):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
 
 
 @asynccontextmanager

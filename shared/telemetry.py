@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -25,13 +26,15 @@ BATCH_SECONDS = Histogram(
     buckets=SECONDS,
 )  # fmt: skip
 LAG_SECONDS = Gauge(
-    "casegrid_consumer_lag_seconds", "Age of the last handled record while more wait, else 0",
+    "casegrid_consumer_lag_seconds",
+    "Age of what was handled last, of the worst partition; 0 when all are known to be at their end",
     ["topic"],
 )  # fmt: skip
 LAG_RECORDS = Gauge("casegrid_consumer_lag_records", "Records between us and the end", ["topic"])
 MISSED = Counter(
-    "casegrid_records_missed", "Records that a topic no longer held when we came", ["topic"]
-)
+    "casegrid_records_missed", "Records lost: gone from a topic that is not compacted, unread",
+    ["topic"],
+)  # fmt: skip
 FENCED = Counter(
     "casegrid_batches_fenced", "Batches undone because another process had moved on", ["topic"]
 )
@@ -42,7 +45,8 @@ WEATHER = Counter(
 PARKED_NOW = Gauge("casegrid_parked", "Records that could not be read and wait for a person")
 PARKED = Counter("casegrid_parked_records", "Records that were parked", ["topic"])
 STOPPED_PARTITIONS = Gauge(
-    "casegrid_stopped_partitions", "Partitions stopped at a type this version does not know",
+    "casegrid_stopped_partitions",
+    "Partitions read no further: a type this version does not know, or a position off the log",
     ["topic"],
 )  # fmt: skip
 FOREIGN_CLOCK = Counter(
@@ -52,7 +56,7 @@ FOREIGN_CLOCK = Counter(
 OUTBOX_DEPTH = Gauge("casegrid_outbox_depth", "Events committed and not yet on Kafka")
 OUTBOX_AGE = Gauge("casegrid_outbox_age_seconds", "Age of the oldest event not yet on Kafka")
 SAID = Counter("casegrid_events_said", "Events that Kafka acknowledged", ["topic"])
-SAID_BYTES = Counter("casegrid_said_bytes", "Bytes of those events, as written", ["topic"])
+SAID_BYTES = Counter("casegrid_said_bytes", "Bytes of those events, before compression", ["topic"])
 REFUSED_LANES = Counter("casegrid_lanes_refused", "Batches the broker refused for good", ["reason"])
 RELAYING = Gauge("casegrid_relay_active", "1 where this process is the relay of its service")
 
@@ -61,6 +65,40 @@ POOL_IN_USE = Gauge("casegrid_pool_in_use", "Database connections in use")
 POOL_SIZE = Gauge("casegrid_pool_size", "Database connections open")
 CLOCK_SKEW = Gauge("casegrid_clock_skew_seconds", "Database time less process time")
 READY = Gauge("casegrid_ready", "1 ready, 0.5 degraded, 0 down")
+
+
+def trace_of(error: BaseException) -> str:
+    """What went wrong and where: types, SQLSTATEs and frames of an error and its causes.
+
+    Never a message: those of PostgreSQL and pydantic quote the row or the value.
+    """
+    told: list[str] = []
+    left = [error]
+    while left:
+        one = left.pop()
+        state = getattr(one, "sqlstate", None)
+        told.append(f"{type(one).__qualname__} {state}" if state else type(one).__qualname__)
+        told += [
+            f"  {frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(one.__traceback__)
+        ]
+        if isinstance(one, BaseExceptionGroup):
+            left += reversed(one.exceptions)
+        hidden = None if one.__suppress_context__ else one.__context__
+        left += [cause for cause in (one.__cause__ or hidden,) if cause is not None]
+    return "\n".join(told)
+
+
+def with_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A step of logging: an exception as its trace."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    elif error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event["trace"] = trace_of(error)
+    return event
 
 
 def set_up_logging(service: str, level: str) -> None:
@@ -88,7 +126,7 @@ def set_up_logging(service: str, level: str) -> None:
             foreign_pre_chain=shared_steps,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                with_trace,
                 renderer,
             ],
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from deploy.local.crew import Habits
 from deploy.local.environment import Ports, external_databases, external_kafka
 from deploy.local.running import Samples, run_until_stopped
 from deploy.local.stack import Stack
@@ -52,6 +53,11 @@ def run(
         int | None, typer.Option(help="stop submitting after so many; else endless", min=0)
     ] = None,
     seed: Annotated[int, typer.Option(help="of the sample petitions")] = 1,
+    crew: Annotated[
+        Literal["on", "off"],
+        typer.Option(help="officers who work the queues; off: what nobody solves climbs"),
+    ] = "on",
+    crew_rate: Annotated[float, typer.Option(help="their commands a second", min=0.1)] = 60.0,
     no_samples: Annotated[bool, typer.Option("--no-samples", help="submit nothing")] = False,
     port_base: Annotated[
         int,
@@ -70,7 +76,7 @@ def run(
     kafka: Annotated[int | None, port_option("kafka")] = None,
     kafka_controller: Annotated[int | None, port_option("kafka-controller")] = None,
 ) -> None:
-    """Start everything, hand in sample petitions, show what becomes of them; Ctrl-C stops it.
+    """Start everything: sample petitions come in, a crew of officers works; Ctrl-C stops it.
 
     Promises run fast: at --speed 720 an hour passes in 5 seconds, and an urgent case that nobody
     solves climbs from the grid to the district in two minutes. --speed 1 is real time.
@@ -85,6 +91,8 @@ def run(
     make run
 
     make run SPEED=1
+
+    make run CREW=off
 
     make run ARGS="--rate 50 --petitions 4000 --port-base 9100"
     """
@@ -107,7 +115,8 @@ def run(
         topic_prefix=os.environ.get("CASEGRID_TOPIC_PREFIX", ""),
     )
     limit = 0 if no_samples else petitions
-    raise typer.Exit(run_until_stopped(stack, Samples(rate, seed, limit)))
+    habits = Habits(seed=seed, rate=crew_rate) if crew == "on" else None
+    raise typer.Exit(run_until_stopped(stack, Samples(rate, seed, limit), habits))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ class Figures:
     """One picture of the stack. Rates and waiting times are of the last seconds; counts are not.
 
     `orders` are counted since escalation started, by action; `notices` are those that nobody has
-    acknowledged, by reason. `routed` is accept-to-routed in seconds by quantile, None of none.
+    acknowledged, by reason. `solved_in_grid` is the share of those closed as solved, NaN of none.
+    `routed` is accept-to-routed in seconds by quantile, None of none.
     """
 
     tiers: Sequence[TierRow]
@@ -119,6 +120,7 @@ class Figures:
     unanswered: int
     notices: Mapping[str, int]
     closed: int
+    solved_in_grid: float
 
     @property
     def open(self) -> int:
@@ -151,6 +153,7 @@ def figures(before: Reading, now: Reading) -> Figures:
         unanswered=int(escalation.total("casegrid_escalation_orders_unanswered")),
         notices=whole(escalation.by("casegrid_escalation_notices_unacknowledged", "reason")),
         closed=int(analytics.total("casegrid_analytics_cases_closed")),
+        solved_in_grid=analytics.total("casegrid_analytics_solved_in_grid_basis_points") / 10_000,
     )
 
 

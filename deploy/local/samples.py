@@ -48,7 +48,7 @@ _ONLY_KIND: Final[Mapping[Channel, Kind]] = {
 }  # fmt: skip
 _MACHINES: Final = ("grid_patrol", "video", "iot")
 _ACCUSING: Final = ("R01", "R02")
-_DISTRICT, _STREET = 6, 9
+_DISTRICT, _STREET, _GRID = 6, 9, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,37 @@ def samples(
     by_kind = _by_kind(texts or templates())
     while True:
         yield _sample(chance, town, by_kind, since)
+
+
+def patrol_finds(seed: int) -> Iterator[dict[str, Any]]:
+    """What grid workers see on their rounds, without end: small matters, each in a grid. [article]
+
+    Bodies for `POST /petitions`: a find is written down with its category, where it lies.
+    """
+    chance = Random(seed)  # noqa: S311
+    grids = [row["code"] for row in _table("divisions.csv") if len(row["code"]) == _GRID]
+    small = [
+        row
+        for row in _table("categories.csv")
+        if row["initial_tier"] == "grid"
+        and row["track"] == "service"
+        and row["community_may_lead"] == "Y"
+    ]
+    while True:
+        matter = chance.choice(small)
+        yield {
+            "kind": "report",
+            "channel": "grid_patrol",
+            "text": f"巡查发现：{matter['zh']}",
+            "category": matter["code"],
+            "place": {"code": chance.choice(grids)},
+        }
+
+
+def _table(file: str) -> list[dict[str, str]]:
+    """The rows of a data file of the project."""
+    with (_DATA / file).open(encoding="utf-8", newline="") as rows:
+        return list(csv.DictReader(rows))
 
 
 def _by_kind(texts: Sequence[Template]) -> dict[str, dict[str, list[Template]]]:

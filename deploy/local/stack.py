@@ -272,9 +272,12 @@ class Stack:
     def _launch(self, names: Sequence[str]) -> None:
         for name in names:
             member = self._members[name]
+            settings = self.settings(member.service)
+            if not member.answers:
+                settings |= {"CASEGRID_PORT": "0"}  # any: the service's own is taken
             member.process.launch(
                 [sys.executable, "-m", f"services.{member.service}", *member.words],
-                environment=inherited() | self.settings(member.service),
+                environment=inherited() | settings,
             )
             self._wanted.add(name)
 

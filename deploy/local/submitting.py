@@ -45,7 +45,7 @@ async def submit(
     async def worker() -> None:
         for n, body in numbered:
             await asyncio.sleep(began + n / rate - clock.time())
-            await hand_in(client, f"sample-{run}-{n}", body, so_far)
+            await hand_in(client, f"{run}-{n}", body, so_far)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):

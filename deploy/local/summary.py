@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from deploy.local.crew import Work
 from deploy.local.figures import Figures, ServiceRow
 from deploy.local.stack import Stack
 from deploy.local.submitting import Submitted
@@ -50,7 +51,9 @@ def seconds(number: float | None) -> str:
 # ---------------------------------------------------------------- the live picture
 
 
-def picture(stack: Stack, figures: Figures, submitted: Submitted) -> RenderableType:
+def picture(
+    stack: Stack, figures: Figures, submitted: Submitted, work: Work | None
+) -> RenderableType:
     """Everything at a glance."""
     time = Text.assemble(
         ("promise time ", "bold"),
@@ -64,6 +67,7 @@ def picture(stack: Stack, figures: Figures, submitted: Submitted) -> RenderableT
         "",
         promise_line(figures),
         flow_line(figures, submitted),
+        Text(f"crew: {work_words(work)}"),
         "",
         service_table(stack, figures.services),
         newest_line(stack, submitted),
@@ -89,7 +93,7 @@ def promise_line(figures: Figures) -> Text:
     return Text(
         f"overdue {figures.overdue:,} · promoted {figures.promoted:,}"
         f" · supervised {figures.orders.get('supervise', 0):,}"
-        f" · closed {figures.closed:,}\n"
+        f" · closed {closed_words(figures)}\n"
         f"orders stale {figures.stale:,}, unanswered {figures.unanswered:,}"
         f" · notices nobody acknowledged: {warned}"
     )
@@ -111,6 +115,22 @@ def samples_words(submitted: Submitted) -> str:
     refused = "".join(f", {n} refused with {code}" for code, n in submitted.refused.items())
     again = f", {submitted.tried_again} tries repeated" if submitted.tried_again else ""
     return f"{submitted.accepted:,} accepted{refused}{again}"
+
+
+def closed_words(figures: Figures) -> str:
+    """How many are done, and how many of those that were solved never left the grid."""
+    if figures.solved_in_grid != figures.solved_in_grid:  # NaN: none is solved yet
+        return f"{figures.closed:,}"
+    return f"{figures.closed:,} ({figures.solved_in_grid:.0%} of the solved in the grid)"
+
+
+def work_words(work: Work | None) -> str:
+    """What the crew did."""
+    if work is None:
+        return "off"
+    done = ", ".join(f"{n:,} {name}" for name, n in work.done.most_common()) or "nothing yet"
+    refused = "".join(f", {n:,} refused with {code}" for code, n in work.refused.items())
+    return done + refused
 
 
 def service_table(stack: Stack, rows: Sequence[ServiceRow]) -> Table:
@@ -139,7 +159,7 @@ def newest_line(stack: Stack, submitted: Submitted) -> Text:
 # ---------------------------------------------------------------- without a terminal
 
 
-def line(stack: Stack, figures: Figures, submitted: Submitted) -> str:
+def line(stack: Stack, figures: Figures, submitted: Submitted, work: Work | None) -> str:
     """The same in one line."""
     tiers = " · ".join(f"{row.tier} {row.open:,}" for row in figures.tiers)
     events = " · ".join(f"{topic} {n:.1f}" for topic, n in figures.events.items())
@@ -151,6 +171,7 @@ def line(stack: Stack, figures: Figures, submitted: Submitted) -> str:
         f" supervised {figures.orders.get('supervise', 0):,}, {warned}"
         f" | samples {samples_words(submitted)}, routed p50 {seconds(figures.routed[0.5])},"
         f" p99 {seconds(figures.routed[0.99])}"
+        f" | closed {closed_words(figures)} | crew {work_words(work)}"
         f" | events/s {events}"
         f" | outbox {sum(row.outbox for row in figures.services):,},"
         f" lag {max(row.lag_seconds for row in figures.services):.1f} s,"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, TypeAdapter
 
 from services.escalation import handlers
 from services.escalation.decisions import (
@@ -21,20 +22,30 @@ from services.escalation.store import armed, notices, orders
 from services.escalation.store.notices import Acknowledged, Posted
 from shared import postgres
 from shared.divisions import is_within, parse_code
-from shared.http import Problem, actor, cursor_of, json, parts_of, process_of
+from shared.http import Problem, cursor_of, json, officer, parts_of, process_of
 from shared.identity import Actor
 
 routes = APIRouter(tags=["time"])
+PLACE = TypeAdapter(tuple[AwareDatetime, UUID])
 
 
-def officer(request: Request, division: str, accused: str | None = None) -> Actor:
-    """Who asks, if that is an officer whose area holds this division, and not the accused.
+def may_see(who: Actor, case: Armed) -> bool:
+    """Whether a case lies in an officer's area. The accused and all below him never see it.
 
-    Petition Regs 30, 46. [law] Raises a 401 or 403 `Problem`.
+    Petition Regs 30, 46. [law]
     """
-    who = actor(request)
+    accused = case.accused_division
     is_accused = accused is not None and is_within(who.division, accused)
-    if is_accused or not who.acts_for(division) or not who.roles - {"resident"}:
+    return who.acts_for(case.holder) and not is_accused
+
+
+def officer_of(request: Request, division: str) -> Actor:
+    """Who asks, if that is an officer whose area holds this division.
+
+    Raises a 401 or 403 `Problem`.
+    """
+    who = officer(request)
+    if not who.acts_for(division):
         raise Problem(
             403, "not-your-area", "Your token is for another area: ask the office that holds this."
         )
@@ -46,19 +57,21 @@ def officer(request: Request, division: str, accused: str | None = None) -> Acto
 
 @routes.get("/cases/{case_id}/clocks", summary="The promises that run on a case, and what was done")
 async def clocks(request: Request, case_id: UUID) -> Response:
-    """Due times, warnings given, breaches, orders and their answers; times are promise time."""
-    actor(request)
+    """Due times, warnings given, breaches, orders and their answers; times are promise time.
+
+    A case that one may not see is answered like one that is not there.
+    """
+    who = officer(request)
     process = process_of(request)
     async with process.pool.acquire(timeout=10) as connection:
         case = await armed.find(connection, case_id)
-        if case is None:
+        if case is None or not may_see(who, case):
             raise Problem(
                 404,
-                "case-not-known",
-                "No case of this id is known here yet. If it was accepted just now, ask again.",
+                "no-such-case",
+                "There is no such case in your area yet. If it was accepted just now, ask again.",
                 headers={"Retry-After": "1"},
             )
-        officer(request, case.holder, case.accused_division)
         ids = {clock.name: order_id_of(case, clock) for clock in case.clocks}
         is_open = await orders.still_open(connection, [one for one in ids.values() if one])
     now = process.clock.now()
@@ -124,7 +137,9 @@ def shown_clock(case: Armed, clock: Clock, now: datetime) -> dict[str, Any]:
 async def notices_of_unit(
     request: Request,
     unit: str,
-    role: Annotated[str | None, Query(max_length=40, description="only for this role")] = None,
+    role: Annotated[
+        str | None, Query(pattern="^[a-z_]{1,40}$", description="only for this role")
+    ] = None,
     everything: Annotated[
         bool, Query(alias="all", description="the acknowledged ones too")
     ] = False,
@@ -136,7 +151,7 @@ async def notices_of_unit(
         division = parse_code(unit)
     except ValueError as wrong:
         raise Problem(422, "invalid-division", str(wrong)) from wrong
-    officer(request, division)
+    officer_of(request, division)
     after = place_of(cursor) if cursor else None
     async with process_of(request).pool.acquire(timeout=10) as connection:
         waiting = await notices.unacknowledged(connection, division, role)
@@ -154,10 +169,10 @@ async def notices_of_unit(
 
 def place_of(cursor: str) -> tuple[datetime, UUID]:
     """Where a page begins. Raises a 422 `Problem`."""
-    posted_at, id_ = parts_of(cursor, 2)
     try:
-        return datetime.fromisoformat(posted_at), UUID(id_)
-    except (TypeError, ValueError, AttributeError) as wrong:
+        posted_at, id_ = PLACE.validate_python(parts_of(cursor, 2))
+        return posted_at.astimezone(UTC), id_
+    except (ValueError, OverflowError) as wrong:
         raise Problem(
             422, "invalid-cursor", "The cursor is not one of ours: leave it out to begin anew."
         ) from wrong
@@ -183,13 +198,13 @@ def shown_notice(posted: Posted) -> dict[str, Any]:
 @routes.post("/notices/{notice_id}/acknowledge", summary="I took note of this")
 async def acknowledge(request: Request, notice_id: UUID) -> Response:
     """The notice as it is then. A second time changes nothing: the first person stays."""
-    actor(request)
+    officer(request)
     process = process_of(request)
     async with postgres.transaction(process.pool) as tx:
         posted = await notices.take(tx, notice_id)
         if posted is None:
             raise Problem(404, "notice-not-known", "There is no notice of this id.")
-        who = officer(request, posted.digest.division)
+        who = officer_of(request, posted.digest.division)
         role = posted.digest.role if posted.digest.role in who.roles else min(who.roles)
         taken = Acknowledged(process.clock.now(), role, who.subject)
         posted = await handlers.acknowledge(tx, posted, taken)

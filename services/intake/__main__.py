@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from services.intake import api, importing
+from services.intake import api, importing, training
 from services.intake.handlers import loops, policy, receipts
 from shared.command import service_command
 from shared.events import Topic
@@ -40,6 +40,7 @@ SERVICE = Service(
 
 app = service_command(SERVICE)
 app.command("import")(importing.import_)
+app.command("train")(training.train)
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.router import store
-from services.router.api import policies_of, routes
+from services.router.api import routes
 from services.router.handlers import measures, policies
 from services.router.handlers.orders import Orders
 from services.router.handlers.petitions import Petitions
-from services.router.handlers.policies import Policies
+from services.router.handlers.policies import Policies, policies_of
 from services.router.operator import add_verbs
 from shared import postgres
 from shared.command import service_command
@@ -37,11 +37,17 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
     }
 
 
+async def look_for_policy(process: Process) -> float:
+    """Each second: switch to the newest policy, whichever process loaded it."""
+    async with process.pool.acquire(timeout=10) as connection:
+        await policies_of(process).refresh(connection)
+    return 1.0
+
+
 async def look(process: Process) -> float:
-    """Each second: a newer policy, the figures, and old answers forgotten."""
+    """Each second: the figures, and old answers forgotten."""
     async with postgres.transaction(process.pool) as tx:
-        await store.forget_answers(tx)
-        await policies_of(process).refresh(tx)
+        await store.commands.forget_old(tx)
         await measures.measure(tx, policies_of(process))
     return 1.0
 
@@ -52,7 +58,12 @@ SERVICE = Service(
     migrations=Path(__file__).parent / "migrations",
     routes=routes,
     hears=hears,
-    timers=(Timer("look", "sweep", look),),
+    timers=(
+        Timer("policy for http", "http", look_for_policy),
+        Timer("policy for consume", "consume", look_for_policy),
+        Timer("policy for sweep", "sweep", look_for_policy),
+        Timer("look", "sweep", look),
+    ),
     open=open_policies,
 )
 app = service_command(SERVICE)

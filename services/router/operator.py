@@ -49,6 +49,10 @@ def load(
     places: FileOption = None,
     vocabulary: FileOption = None,
     calendar: FileOption = None,
+    offices: FileOption = None,
+    duties: FileOption = None,
+    classes: FileOption = None,
+    model: FileOption = None,
     replace: Annotated[
         bool, typer.Option(help="take these files alone; else their rows are added")
     ] = False,
@@ -69,6 +73,10 @@ def load(
             "places": places,
             "vocabulary": vocabulary,
             "calendar": calendar,
+            "offices": offices,
+            "duties": duties,
+            "classes": classes,
+            "model": model,
         }
     )
     try:

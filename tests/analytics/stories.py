@@ -9,7 +9,16 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from shared.divisions import Tier
-from shared.events import CaseChanged, CaseSnapshot, Change, Envelope, Order, Topic, derived_id
+from shared.events import (
+    CaseChanged,
+    CaseSnapshot,
+    Change,
+    ClockSnapshot,
+    Envelope,
+    Order,
+    Topic,
+    derived_id,
+)
 from shared.hearing import Batch, Heard
 from shared.kafka import Record
 
@@ -47,6 +56,19 @@ def case(**changes: object) -> CaseSnapshot:
     return CaseSnapshot.model_validate(OPEN | changes)
 
 
+def clock(name: str, due: int, **changes: object) -> ClockSnapshot:
+    """A promise that still runs, due so many milliseconds after the start."""
+    fields = {
+        "name": name,
+        "generation": 1,
+        "owner_division": "210204005",
+        "owner_role": "street_cadre",
+        "due": due,
+        "on_breach": "supervise",
+    }
+    return ClockSnapshot.model_validate(fields | changes)
+
+
 def closed(**changes: object) -> CaseSnapshot:
     """A case the grid solved in time, but for these fields."""
     return CaseSnapshot.model_validate(CLOSED | changes)
@@ -58,7 +80,7 @@ def changed(snapshot: CaseSnapshot) -> CaseChanged:
     return CaseChanged(type="casegrid.case.signed.v1", case=snapshot, change=change)
 
 
-def envelope(case_id: UUID, order: tuple[int, int]) -> Envelope:
+def envelope(case_id: UUID, order: tuple[int, int], at: datetime = STARTED) -> Envelope:
     """What the headers say."""
     return Envelope(
         event_id=derived_id(case_id, *order),
@@ -66,16 +88,18 @@ def envelope(case_id: UUID, order: tuple[int, int]) -> Envelope:
         source="casegrid/router",
         subject=str(case_id),
         order=Order(*order),
-        occurred_at=STARTED,
+        occurred_at=at,
         caused_by="test",
         clock="real",
     )
 
 
-def heard(case_id: UUID, order: tuple[int, int], snapshot: CaseSnapshot) -> Heard:
+def heard(
+    case_id: UUID, order: tuple[int, int], snapshot: CaseSnapshot, at: datetime = STARTED
+) -> Heard:
     """A snapshot as the consumer hands it to the handler."""
     record = Record(Topic.ROUTER, 0, 0, str(case_id), b"", {}, STARTED)
-    return Heard(record, envelope(case_id, order), changed(snapshot))
+    return Heard(record, envelope(case_id, order, at), changed(snapshot))
 
 
 def batch(events: Iterable[Heard]) -> Batch:
@@ -84,7 +108,15 @@ def batch(events: Iterable[Heard]) -> Batch:
 
 
 PLACES = ("city", "210204", "210204005", "210204005001", "210204005001001", "210204005001002")
+CLOCKS = ("verify", "reply", "sign", "final_reply")
 tiers = st.sampled_from(Tier)
+clocks = st.builds(
+    clock,
+    st.sampled_from(CLOCKS),
+    st.sampled_from([-1, 0, 1]),
+    paused=st.booleans(),
+    on_breach=st.sampled_from(["supervise", "promote", "remind", "lapse", "none"]),
+)
 snapshots = st.builds(
     lambda fields: CaseSnapshot.model_validate(OPEN | fields),
     st.fixed_dictionaries(
@@ -106,9 +138,8 @@ snapshots = st.builds(
             "closing_tier": st.none() | tiers,
             "promotions": st.dictionaries(tiers, st.integers(1, 3), max_size=2),
             "reopened": st.integers(0, 2),
-            "on_time": st.dictionaries(
-                st.sampled_from(["verify", "reply", "sign", "final_reply"]), st.booleans()
-            ),
+            "on_time": st.dictionaries(st.sampled_from(CLOCKS), st.booleans()),
+            "clocks": st.lists(clocks, max_size=3, unique_by=lambda one: one.name),
         }
     ),
 )

@@ -64,7 +64,8 @@ async def test_the_city_is_counted_as_a_whole_and_by_groups(client: httpx.AsyncC
     figures = stats["figures"]
     assert (figures["open"], figures["waiting_for_dispatcher"], figures["closed"]) == (4, 1, 5)
     assert figures["solved_in_grid"] == {"numerator": 3, "denominator": 4, "basis_points": 7500}
-    assert figures["closed_in_limit"] == {"numerator": 4, "denominator": 5, "basis_points": 8000}
+    assert figures["closed_in_limit"] == {"numerator": 3, "denominator": 4, "basis_points": 7500}
+    assert figures["closed_without_limit"] == 1
     assert figures["on_time"]["final_reply"]["basis_points"] == 7500
     assert figures["promoted"] == {"grid": 1, "community": 1, "street": 0, "district": 0}
     assert set(stats["by"]) == {"tier", "track", "channel", "kind", "urgency", "division"}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from services.analytics import store
 from services.analytics.decisions import (
     DIMENSIONS,
     CounterKey,
+    Share,
     checksum,
     contribution,
     differences,
@@ -25,7 +28,7 @@ from shared.divisions import Tier
 from shared.events import CaseSnapshot
 from shared.hearing import Heard
 from shared.postgres import Pool, transaction
-from tests.analytics.stories import STARTED, Steps, arrivals, batch, case, closed, heard
+from tests.analytics.stories import STARTED, Steps, arrivals, batch, case, clock, closed, heard
 
 CASES = [UUID(int=n) for n in range(1, 30)]
 
@@ -41,7 +44,7 @@ async def counters(pool: Pool) -> dict[CounterKey, int]:
 
 
 def figures_of(last: Sequence[CaseSnapshot]) -> dict[CounterKey, int]:
-    return dict(differences((None, contribution(one)) for one in last))
+    return dict(differences((None, contribution(one, STARTED)) for one in last))
 
 
 async def test_redelivery_of_a_whole_batch_changes_nothing(pool: Pool) -> None:
@@ -78,6 +81,39 @@ async def test_reopening_takes_back_what_was_solved_in_the_grid(pool: Pool) -> N
     assert (shown.open, shown.closed, shown.reopened) == (1, 0, 1)
     assert shown.solved_in_grid.denominator == 0
     assert shown.on_time == {}
+
+
+async def test_snapshots_that_are_outdated_are_counted_after_the_commit(pool: Pool) -> None:
+    def outdated() -> float:
+        name = "casegrid_analytics_outdated_snapshots_total"
+        return REGISTRY.get_sample_value(name) or 0
+
+    events = batch([heard(CASES[0], (1, seq), case()) for seq in (1, 2)])
+    before = outdated()
+    async with transaction(pool) as tx:
+        done = await on_cases(events, tx, STARTED)
+    assert outdated() == before
+    done()
+    assert outdated() == before + 1
+
+
+async def test_an_overdue_promise_is_late_while_it_runs_and_late_when_it_was_fulfilled(
+    pool: Pool,
+) -> None:
+    running = case(clocks=[clock("reply", 1_000)])
+    late, past = timedelta(hours=1), timedelta(seconds=2)
+    told = [
+        heard(CASES[0], (1, 1), running),
+        heard(CASES[0], (1, 2), running, STARTED + past),
+        heard(CASES[0], (1, 3), case(on_time={"reply": False}), STARTED + late),
+    ]
+    shown = []
+    for one in told:
+        await fold(pool, [one])
+        async with transaction(pool) as tx:
+            figures = picture((await store.figures_by(tx, "tier"))["grid"])
+        shown.append((figures.on_time.get("reply"), figures.overdue.get("reply")))
+    assert shown == [(None, None), (Share(0, 1, 0), 1), (Share(0, 1, 0), 0)]
 
 
 async def test_folding_the_deltas_changes_no_figure(pool: Pool) -> None:

@@ -1,8 +1,9 @@
-"""What a case adds to the figures, and what the shares are made of."""
+"""What a case adds to the figures."""
 
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -14,19 +15,14 @@ from services.analytics.decisions import (
     MEASURES,
     Contribution,
     Said,
-    Share,
-    checksum,
     contribution,
     differences,
     newest,
-    picture,
-    together,
     unpack,
-    width_below,
 )
 from shared.divisions import Tier
-from shared.events import CaseSnapshot, Order
-from tests.analytics.stories import Steps, arrivals, case, closed, snapshots
+from shared.events import CaseSnapshot, ClockSnapshot, Order
+from tests.analytics.stories import STARTED, Steps, arrivals, case, clock, closed, snapshots
 
 
 @pytest.mark.parametrize(
@@ -53,31 +49,45 @@ from tests.analytics.stories import Steps, arrivals, case, closed, snapshots
             },
             id="promoted twice, verified late",
         ),
-        pytest.param(closed(on_time={}), {"solved_in_grid": 1}, id="solved in the grid"),
+        pytest.param(
+            closed(on_time={}),
+            {"solved_in_grid": 1, "closed_without_limit": 1},
+            id="solved in the grid",
+        ),
         pytest.param(
             closed(on_time={}, highest_tier=Tier.COMMUNITY),
-            {"solved_higher": 1},
+            {"solved_higher": 1, "closed_without_limit": 1},
             id="once promoted, then handed down and solved in the grid",
         ),
         pytest.param(
-            closed(on_time={}, closing_tier=None), {"solved_higher": 1}, id="closed by another lead"
+            closed(on_time={}, closing_tier=None),
+            {"solved_higher": 1, "closed_without_limit": 1},
+            id="closed by another lead",
         ),
         pytest.param(
-            closed(on_time={}, highest_tier=None), {"solved_higher": 1}, id="never in a tier"
+            closed(on_time={}, highest_tier=None),
+            {"solved_higher": 1, "closed_without_limit": 1},
+            id="never in a tier",
         ),
         pytest.param(
-            closed(on_time={}, track="consult"), {"consult_answered": 1}, id="consult apart"
+            closed(on_time={}, track="consult"),
+            {"consult_answered": 1, "closed_without_limit": 1},
+            id="consult apart",
         ),
         pytest.param(
-            closed(on_time={}, outcome="handed_off"), {"handed_off": 1}, id="handed off apart"
+            closed(on_time={}, outcome="handed_off"),
+            {"handed_off": 1, "closed_without_limit": 1},
+            id="handed off apart",
         ),
         pytest.param(
             case(stage="handed_off", track="handoff", outcome="handed_off"),
-            {"handed_off": 1},
+            {"handed_off": 1, "closed_without_limit": 1},
             id="passed on to an outside body",
         ),
         pytest.param(
-            closed(on_time={}, outcome=None), {"closed_otherwise": 1}, id="closed without outcome"
+            closed(on_time={}, outcome=None),
+            {"closed_otherwise": 1, "closed_without_limit": 1},
+            id="closed without outcome",
         ),
         pytest.param(
             case(reopened=1), {"in_hand": 1, "reopened": 1}, id="reopening takes the solving back"
@@ -89,8 +99,13 @@ from tests.analytics.stories import Steps, arrivals, case, closed, snapshots
         ),
         pytest.param(
             closed(on_time={"verify": False}),
-            {"solved_in_grid": 1, "late:verify": 1},
+            {"solved_in_grid": 1, "closed_without_limit": 1, "late:verify": 1},
             id="a late step is not a late closing",
+        ),
+        pytest.param(
+            closed(on_time={"final_reply": True}),
+            {"solved_in_grid": 1, "closed_in_limit": 1, "kept:final_reply": 1},
+            id="closed in its limit",
         ),
         pytest.param(
             case(on_time={"final_reply": False}),
@@ -105,7 +120,34 @@ from tests.analytics.stories import Steps, arrivals, case, closed, snapshots
     ],
 )
 def test_what_a_case_adds(snapshot: CaseSnapshot, measures: dict[str, int]) -> None:
-    assert contribution(snapshot).measures == measures
+    assert contribution(snapshot, STARTED).measures == measures
+
+
+@pytest.mark.parametrize(
+    ("running", "recorded", "verdict"),
+    [
+        pytest.param(clock("reply", 60_000), {}, None, id="due just now is not late"),
+        pytest.param(clock("reply", 59_999), {}, "overdue:reply", id="past its time"),
+        pytest.param(clock("reply", 0, paused=True), {}, None, id="paused"),
+        pytest.param(clock("ask_review", 0, on_breach="lapse"), {}, None, id="a right lapses"),
+        pytest.param(clock("object", 0, on_breach="none"), {}, None, id="nobody's promise"),
+        pytest.param(
+            clock("tier", 0), {"tier": True}, "overdue:tier", id="kept in one tier, not in the next"
+        ),
+        pytest.param(
+            clock("tier", 0), {"tier": False}, "late:tier", id="broken before: counted once"
+        ),
+        pytest.param(
+            clock("tier", 90_000), {"tier": False}, "late:tier", id="broken once stays broken"
+        ),
+    ],
+)
+def test_a_promise_that_still_runs_is_broken_once_its_time_is_past(
+    running: ClockSnapshot, recorded: dict[str, bool], verdict: str | None
+) -> None:
+    snapshot = case(clocks=[running], on_time=recorded)
+    added = contribution(snapshot, STARTED + timedelta(minutes=1)).measures
+    assert added.keys() - {"in_hand"} == ({verdict} if verdict else set())
 
 
 @pytest.mark.parametrize(
@@ -129,27 +171,30 @@ def test_what_a_case_adds(snapshot: CaseSnapshot, measures: dict[str, int]) -> N
     ],
 )
 def test_under_which_key_a_case_counts(snapshot: CaseSnapshot, dimension: str, key: str) -> None:
-    assert contribution(snapshot).keys[dimension] == key
+    assert contribution(snapshot, STARTED).keys[dimension] == key
 
 
 @given(snapshots)
 def test_a_case_counts_once_in_each_dimension_under_known_measures(snapshot: CaseSnapshot) -> None:
-    added = contribution(snapshot)
+    added = contribution(snapshot, STARTED)
     assert tuple(added.keys) == DIMENSIONS
     assert {measure.partition(":")[0] for measure in added.measures} <= set(MEASURES)
     assert unpack(added.pack()) == added
 
 
 def test_only_what_moved_is_said_of_a_case_that_stays_where_it_is() -> None:
-    before, after = contribution(case()), contribution(case(on_time={"sign": True}))
+    before, after = (
+        contribution(case(), STARTED),
+        contribution(case(on_time={"sign": True}), STARTED),
+    )
     changes = differences([(before, after)])
     assert changes["kept|tier", "grid|sign"] == 1
     assert len(changes) == len(DIMENSIONS)
 
 
 def test_a_promotion_moves_the_case_from_tier_to_tier() -> None:
-    before = contribution(case())
-    after = contribution(case(tier=Tier.COMMUNITY, promotions={Tier.GRID: 1}))
+    before = contribution(case(), STARTED)
+    after = contribution(case(tier=Tier.COMMUNITY, promotions={Tier.GRID: 1}), STARTED)
     of_tiers = {key: n for key, n in differences([(before, after)]).items() if "|tier" in key[0]}
     assert of_tiers == {
         ("in_hand|tier", "grid"): -1,
@@ -169,11 +214,11 @@ def test_a_life_of_changes_adds_up_to_its_last_snapshot(life: list[CaseSnapshot]
     counted: Counter[tuple[str, str]] = Counter()
     before = None
     for snapshot in life:
-        now = contribution(snapshot)
+        now = contribution(snapshot, STARTED)
         counted.update(differences([(before, now)]))
         before = now
     assert {key: n for key, n in counted.items() if n} == differences(
-        [(None, contribution(life[-1]))]
+        [(None, contribution(life[-1], STARTED))]
     )
 
 
@@ -182,79 +227,11 @@ def test_the_newest_snapshot_of_each_case_is_found_in_any_order(
     told: tuple[dict[int, CaseSnapshot], Steps],
 ) -> None:
     last, steps = told
-    found = newest((UUID(int=n), Said(Order(1, seq), one)) for n, seq, one in steps)
+    found = newest((UUID(int=n), Said(Order(1, seq), one, STARTED)) for n, seq, one in steps)
     assert {case_id.int: said.case for case_id, said in found.items()} == last
 
 
 def test_a_greater_epoch_is_newer_than_any_seq_before_it() -> None:
-    restored, before = Said(Order(2, 3), case()), Said(Order(1, 9), closed())
+    restored, before = Said(Order(2, 3), case(), STARTED), Said(Order(1, 9), closed(), STARTED)
     for said in ([restored, before], [before, restored]):
         assert newest((UUID(int=1), one) for one in said) == {UUID(int=1): restored}
-
-
-def test_the_shares_show_both_numbers_and_leave_apart_what_is_not_solved() -> None:
-    shown = picture(
-        {
-            ("waiting", ""): 2,
-            ("in_hand", ""): 5,
-            ("solved_in_grid", ""): 2,
-            ("solved_higher", ""): 1,
-            ("consult_answered", ""): 10,
-            ("handed_off", ""): 20,
-            ("closed_otherwise", ""): 30,
-            ("closed_late", ""): 3,
-            ("kept", "verify"): 1,
-            ("late", "verify"): 5,
-            ("late", "sign"): 1,
-            ("kept", "reply"): 4,
-            ("promoted", "street"): 6,
-            ("reopened", ""): 1,
-        }
-    )
-    assert (shown.open, shown.waiting_for_dispatcher, shown.closed) == (7, 2, 63)
-    assert (shown.closed_as_solved, shown.consult_answered, shown.handed_off) == (3, 10, 20)
-    assert shown.closed_otherwise == 30
-    assert shown.solved_in_grid == Share(2, 3, 6666)
-    assert shown.closed_in_limit == Share(60, 63, 9523)
-    assert shown.on_time == {
-        "reply": Share(4, 4, 10_000),
-        "sign": Share(0, 1, 0),
-        "verify": Share(1, 6, 1666),
-    }
-    assert shown.promoted == {"grid": 0, "community": 0, "street": 6, "district": 0}
-    assert shown.reopened == 1
-
-
-def test_nothing_has_no_share() -> None:
-    assert picture({}).solved_in_grid == Share(0, 0, None)
-
-
-@given(st.lists(snapshots, max_size=8))
-def test_the_groups_of_every_dimension_add_up_to_the_same(cases: list[CaseSnapshot]) -> None:
-    counted = differences((None, contribution(one)) for one in cases)
-    totals = []
-    for dimension in DIMENSIONS:
-        groups = [
-            {(name.partition("|")[0], key.partition("|")[2]): n}
-            for (name, key), n in counted.items()
-            if name.endswith(f"|{dimension}")
-        ]
-        totals.append(together(groups))
-    assert all(total == totals[0] for total in totals)
-    shown = picture(totals[0])
-    assert shown.open + shown.closed == len(cases)
-
-
-def test_a_checksum_knows_neither_order_nor_zeros() -> None:
-    one = {("open|tier", "grid"): 1, ("open|track", "service"): 2, ("late|tier", "grid|sign"): 0}
-    other = {("open|track", "service"): 2, ("open|tier", "grid"): 1}
-    assert checksum(one) == checksum(other)
-    assert checksum(one) != checksum(one | {("late|tier", "grid|sign"): 1})
-
-
-@pytest.mark.parametrize(
-    ("division", "width"),
-    [("city", 6), ("210204", 9), ("210204005", 12), ("210204005001", 15), ("210204005001001", 15)],
-)
-def test_a_division_is_broken_down_by_those_one_step_below(division: str, width: int) -> None:
-    assert width_below(division) == width

@@ -22,7 +22,7 @@ from shared.outbox import headers_of
 from shared.postgres import Pool, transaction
 from shared.service import Process
 from shared.settings import Settings
-from tests.analytics.stories import STARTED, case, changed, closed, envelope
+from tests.analytics.stories import STARTED, case, changed, clock, closed, envelope
 from tests.servers import KafkaServer
 
 Told = Sequence[tuple[UUID, int, CaseSnapshot]]
@@ -89,11 +89,16 @@ LIVES: Told = [
     (UUID(int=n), seq, snapshot)
     for n in range(40)
     for seq, snapshot in enumerate(
-        [case(place=f"21020400500{n % 9}001"), case(stage="signed"), closed()][: n % 3 + 1], start=1
+        [
+            case(place=f"21020400500{n % 9}001"),
+            case(stage="signed", clocks=[clock("reply", -1)]),
+            closed(),
+        ][: n % 3 + 1],
+        start=1,
     )
 ]
 LAST = {case_id: snapshot for case_id, _, snapshot in LIVES}
-EXPECTED = checksum(differences((None, contribution(one)) for one in LAST.values()))
+EXPECTED = checksum(differences((None, contribution(one, STARTED)) for one in LAST.values()))
 
 
 async def test_a_rebuild_at_the_same_positions_gives_the_same_figures(
@@ -207,7 +212,7 @@ async def test_a_service_that_runs_meanwhile_goes_on_and_ends_with_the_right_fig
         for task in tasks:
             task.cancel()
     assert await checksum_now(pool) == checksum(
-        differences((None, contribution(case())) for _ in range(200))
+        differences((None, contribution(case(), STARTED)) for _ in range(200))
     )
     last = await rebuilt(settings)
     assert (last.ahead, last.behind) == (0, 0)
@@ -229,7 +234,7 @@ async def test_the_unreadable_is_parked_and_the_service_stops_where_it_does_not_
     await say(settings, [message(one, 2, closed())])
     found = await rebuilt(settings)
     assert (found.records, found.unreadable, found.unknown) == (4, 1, 1)
-    assert found.after == checksum(differences([(None, contribution(closed()))]))
+    assert found.after == checksum(differences([(None, contribution(closed(), STARTED))]))
     async with transaction(pool) as tx:
         assert len(await hearing.parked_all(tx, 10)) == 1
         ((lane, position),) = (await hearing.positions(tx, Topic.ROUTER, range(12))).items()

@@ -122,6 +122,7 @@ def heard(
     case_id: UUID | str = CASE,
     epoch: int = 1,
     order: UUID | None = None,
+    trace: str | None = None,
 ) -> Heard:
     """A snapshot as the consumer hands it on; `order`: the one that it answers."""
     key = str(case_id)
@@ -134,6 +135,7 @@ def heard(
         occurred_at=STARTED,
         caused_by="test",
         clock="real",
+        traceparent=trace,
     )
     change = Change(transitions=("sign",), rule="step/sign", role="grid_head", order=order)
     data = CaseChanged(type="casegrid.case.signed.v1", case=snapshot, change=change)

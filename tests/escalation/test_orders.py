@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.escalation.__main__ import SERVICE
 from services.escalation.handlers import SAY_AGAIN, handle, say_again_once, sweep_once
@@ -38,6 +39,12 @@ async def ordered(tx: Transaction, *clocks: object) -> None:
     snapshot = case(*(clocks or (tier_clock(),)))  # type: ignore[arg-type]
     await handle(batch(heard(1, snapshot)), tx, at(0))
     assert await sweep_once(tx, at(24 * HOUR)) == 1
+
+
+def said_again() -> float:
+    """How many orders were counted as said again."""
+    name = "casegrid_escalation_orders_said_again_total"
+    return REGISTRY.get_sample_value(name) or 0
 
 
 async def open_orders(tx: Transaction) -> list[str]:
@@ -98,13 +105,28 @@ async def test_an_unanswered_order_is_said_again_under_the_same_id_after_1_2_and
 async def test_an_order_that_has_not_left_the_outbox_is_not_said_again(tx: Transaction) -> None:
     await ordered(tx)
     later = wall() + timedelta(minutes=2)
-    assert await say_again_once(tx, later, REAL) == 1
+    assert (await say_again_once(tx, later, REAL)).taken == 1
     assert await tx.fetchval("select count(*) from outbox") == 1
     assert await tx.fetchval("select order_seq from armed") == 1
     await relayed(tx)
-    assert await say_again_once(tx, later + timedelta(seconds=30), REAL) == 0
-    assert await say_again_once(tx, later + timedelta(seconds=61), REAL) == 1
+    assert (await say_again_once(tx, later + timedelta(seconds=30), REAL)).taken == 0
+    assert (await say_again_once(tx, later + timedelta(seconds=61), REAL)).taken == 1
     assert len(await relayed(tx)) == 1
+
+
+async def test_an_order_carries_on_the_trace_of_the_snapshot_that_armed_it(
+    tx: Transaction,
+) -> None:
+    first, second = (f"00-{n * 32}-{n * 16}-01" for n in "12")
+    await handle(batch(heard(1, case(tier_clock()), trace=first)), tx, at(0))
+    await handle(batch(heard(2, case(tier_clock()), trace=second)), tx, at(0))
+    await handle(batch(heard(1, case(tier_clock()), UUID(int=2))), tx, at(0))
+    await sweep_once(tx, at(6 * HOUR))
+    traces = {one.envelope.subject: one.envelope.traceparent for one in await relayed(tx)}
+    assert traces == {str(CASE): second, str(UUID(int=2)): None}
+    await say_again_once(tx, wall() + timedelta(minutes=2), REAL)
+    again = {one.envelope.subject: one.envelope.traceparent for one in await relayed(tx)}
+    assert again == traces
 
 
 async def test_two_orders_of_a_case_are_said_again_in_places_of_their_own(tx: Transaction) -> None:
@@ -125,11 +147,11 @@ async def test_two_processes_say_an_order_again_once(pool: Pool) -> None:
         await relayed(tx)
     later = wall() + timedelta(minutes=2)
     async with transaction(pool) as one:
-        assert await say_again_once(one, later, REAL) == 1
+        assert (await say_again_once(one, later, REAL)).taken == 1
         async with transaction(pool) as other:
-            assert await say_again_once(other, later, REAL) == 0
+            assert (await say_again_once(other, later, REAL)).taken == 0
     async with transaction(pool) as after:
-        assert await say_again_once(after, later, REAL) == 0
+        assert (await say_again_once(after, later, REAL)).taken == 0
 
 
 async def test_a_case_whose_next_snapshot_is_being_read_is_left_alone(pool: Pool) -> None:
@@ -139,7 +161,7 @@ async def test_a_case_whose_next_snapshot_is_being_read_is_left_alone(pool: Pool
     async with transaction(pool) as reading:
         await handle(batch(heard(2, case(tier_clock()))), reading, at(24 * HOUR))
         async with transaction(pool) as other:
-            assert await say_again_once(other, wall() + timedelta(minutes=2), REAL) == 0
+            assert (await say_again_once(other, wall() + timedelta(minutes=2), REAL)).taken == 0
 
 
 @pytest.mark.parametrize(
@@ -163,7 +185,9 @@ async def test_nothing_is_said_again_by_who_does_not_hear_the_answers(
     telemetry.LAG_SECONDS.labels(Topic.ROUTER).set(lag)
     if degraded:
         process.health.degraded(f"consume {Topic.ROUTER}", "KafkaConnectionError")
+    counted = said_again()
     assert await SAY_AGAIN.step(process) == 1.0
+    assert said_again() == counted + said
     telemetry.LAG_SECONDS.labels(Topic.ROUTER).set(0)
     async with pool.acquire() as tx:
         assert len(await relayed(tx)) == said

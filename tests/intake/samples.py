@@ -79,6 +79,8 @@ POLICY: Mapping[PolicyPartKind, Sequence[dict[str, object]]] = {
     "settings": [{"name": "version", "value": 1}],
 }
 
+NAMES = {str(row["code"]): str(row["name"]) for row in POLICY["divisions"]}
+
 TEXT = "清泉花园门口的垃圾三天没有人收，夏天味道很大，请来人看看。"
 
 
@@ -144,7 +146,7 @@ def case_event(
     order: Order,
     *,
     type_: CaseEventType = "casegrid.case.opened.v1",
-    unit: str = GRID,
+    holder: str = GRID,
     stage: Stage = "assigned",
     next_deadline: int | None = 3_600_000,
     appended_at: datetime | None = None,
@@ -163,10 +165,10 @@ def case_event(
         category="E0102",
         urgency="U3",
         tier=Tier.GRID,
-        holder=unit,
+        holder=holder,
         role="grid_team",
-        unit=unit,
-        place=unit,
+        unit=NAMES.get(holder, holder),
+        place=holder,
         next_deadline=next_deadline,
         policy=1,
         calendar="2026",

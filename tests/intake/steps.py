@@ -32,9 +32,10 @@ async def read_all(process: Process) -> int:
         async with transaction(process.pool) as tx:
             now = process.clock.now()
             page = await reading.read_once(tx, now, in_force, voice_of(process))
-        if not page:
+        page.note()
+        if not any(page):
             return n
-        n += page
+        n += sum(page)
 
 
 async def hand_in(client: httpx.AsyncClient, **more: object) -> dict[str, Any]:

@@ -6,16 +6,18 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from uuid_utils.compat import uuid7
 
 from services.intake.__main__ import SERVICE
-from services.intake.decisions.petitions import Petition, Submission
+from services.intake.decisions.petitions import Addition, Petition, Submission
 from services.intake.handlers.loops import commit_group, intake_of, open_intake
 from services.intake.handlers.petitions import (
     ROWS,
     Accepted,
     Full,
     GroupCommit,
+    Outcome,
     Unanswered,
     Unstorable,
 )
@@ -50,8 +52,15 @@ def one(text: str = "text") -> Submission:
             contact=False,
             idempotency_key=None,
             body_hash=None,
+            traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00",
         )
     )
+
+
+def more(key: str | None = None) -> Addition:
+    """Something that a resident adds."""
+    now = datetime(2026, 4, 12, tzinfo=UTC)
+    return Addition(uuid7(), "more", now, key, b"hash" if key else None, None)
 
 
 @pytest.fixture
@@ -86,6 +95,40 @@ async def test_nobody_is_answered_before_the_commit(pool: Pool, database: Transa
     await flushing
     assert isinstance(await answer, Accepted)
     assert await database.fetchval("show synchronous_commit") == "on"
+
+
+async def test_what_is_stored_or_replayed_is_counted_after_the_commit(
+    pool: Pool, database: Transaction
+) -> None:
+    def counted() -> list[float]:
+        names = ("accepted", "replayed", "unstorable")
+        return [REGISTRY.get_sample_value(f"casegrid_intake_{name}_total") or 0 for name in names]
+
+    async def give(given: Submission) -> Outcome | BaseException:
+        commits = GroupCommit(1_000)
+        answer = asyncio.ensure_future(commits.accept(given))
+        await asyncio.sleep(0)
+        await commits.flush(pool)
+        (outcome,) = await asyncio.gather(answer, return_exceptions=True)
+        return outcome
+
+    await database.execute(
+        """
+        create function away() returns trigger language plpgsql as
+        $$ begin raise exception using errcode = '57P01'; end $$;
+        create constraint trigger away after insert on petitions
+            deferrable initially deferred for each row execute function away()
+        """
+    )
+    keyed = Submission(one().petition._replace(idempotency_key="k", body_hash=b"hash"))
+    before = counted()
+    assert isinstance(await give(keyed), Unanswered)
+    assert counted() == before
+    await database.execute("drop trigger away on petitions")
+    assert isinstance(await give(keyed), Accepted)
+    assert isinstance(await give(keyed), Accepted)
+    assert isinstance(await give(one("a\0b")), Unstorable)
+    assert counted() == [n + 1 for n in before]
 
 
 async def test_a_bad_row_fails_alone(pool: Pool, database: Transaction) -> None:

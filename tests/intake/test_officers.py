@@ -77,7 +77,8 @@ async def test_who_looks_at_the_words_is_written_down(
     await client.post(at, params={"code": told["code"]}, json={"text": "还没有人来"})
     await read_all(with_policy)
     answer = await client.get(
-        f"/petitions/{told['id']}/text", headers=token(with_policy, STREET, "b", "a")
+        f"/petitions/{told['id']}/text",
+        headers=token(with_policy, STREET, "street_cadre", "auditor"),
     )
     assert answer.status_code == 200
     seen = answer.json()
@@ -87,7 +88,7 @@ async def test_who_looks_at_the_words_is_written_down(
     row = await database.fetchrow("select * from views")
     assert row is not None
     assert (str(row["petition_id"]), row["subject"]) == (told["id"], "officer-1")
-    assert (row["roles"], row["division"]) == (["a", "b"], STREET)
+    assert (row["roles"], row["division"]) == (["auditor", "street_cadre"], STREET)
 
 
 @pytest.mark.parametrize("what", ["readings", "text"])

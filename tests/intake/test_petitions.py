@@ -20,21 +20,21 @@ def receipt(stage: Stage | None, read: bool = True, deadline: datetime | None = 
         read_at=NOON if read else None,
         published_at=None,
         routed_at=None,
-        unit="990101" if stage else None,
+        unit="东山区" if stage else None,
         stage=stage,
         next_deadline=deadline,
     )
 
 
 def test_each_state_has_its_own_sentence_in_both_languages() -> None:
-    told = [status(receipt(None, read=False), None), status(receipt(None), None)]
-    told += [status(receipt(stage), "东山区") for stage in STAGES]
+    told = [status(receipt(None, read=False)), status(receipt(None))]
+    told += [status(receipt(stage)) for stage in STAGES]
     assert len({one["zh"] for one in told}) == len(told)
     assert len({one["en"] for one in told}) == len(told)
 
 
 def test_a_deadline_is_told_in_beijing_time() -> None:
-    told = status(receipt("signed", deadline=NOON), "东山区")
+    told = status(receipt("signed", deadline=NOON))
     assert told["zh"].endswith("下一个办理时限：2026-04-12 12:00。")
     assert told["en"].endswith("2026-04-12 12:00 (Beijing time).")
 

@@ -92,7 +92,7 @@ async def test_the_oldest_are_read_first_and_a_page_at_a_time(
     monkeypatch.setattr(reading, "PAGE", 2)
     async with transaction(process.pool) as tx:
         now = process.clock.now()
-        assert await reading.read_once(tx, now, policy_of(process), voice_of(process)) == 2
+        assert await reading.read_once(tx, now, policy_of(process), voice_of(process)) == (2, 0)
     rows = await database.fetch("select key from outbox order by id")
     assert [row["key"] for row in rows] == [one["id"] for one in told[:2]]
     assert await read_all(process) == 3
@@ -104,8 +104,8 @@ async def test_two_readers_never_read_the_same_petition(
     await hand_in(client)
     async with transaction(process.pool) as first, transaction(process.pool) as second:
         now, voice = process.clock.now(), voice_of(process)
-        assert await reading.read_once(first, now, policy_of(process), voice) == 1
-        assert await reading.read_once(second, now, policy_of(process), voice) == 0
+        assert await reading.read_once(first, now, policy_of(process), voice) == (1, 0)
+        assert await reading.read_once(second, now, policy_of(process), voice) == (0, 0)
     assert await database.fetchval("select count(*) from outbox") == 1
 
 

@@ -85,7 +85,7 @@ def test_without_a_category_it_waits_for_the_dispatcher_and_then_goes_where_it_b
 def test_a_place_nobody_named_is_the_citys_dispatchers(city: City) -> None:
     petition = city.submit(text="有一件事想请你们看看")
     assert city.case(petition["id"])["holder"] | {"name": ""} == {
-        "division": CITY, "role": "city_dispatcher", "name": "",
+        "division": CITY, "role": "city_dispatcher", "name": "", "office": None,
     }  # fmt: skip
     queue = city.get("router", f"/queues/{CITY}", "city_dispatcher").json()
     assert petition["id"] in [entry["case"] for entry in queue["entries"]]
@@ -121,6 +121,23 @@ def test_an_emergency_is_handed_over_by_a_person_with_a_reference(city: City) ->
         "body": "119",
         "at": case["received_at"],
         "reference": "119-77",
+    }
+    accepted(city.command(petition["id"], handed, "grid_head", GRID))
+    # The named carers go on: a service of the street now, with its promises from receipt.
+    case = city.case(petition["id"])
+    assert (case["track"], case["stage"], case["handed_over"]) == ("service", "assigned", True)
+    assert (case["tier"], case["holder"]["office"]["office"]) == ("street", "gas-utility")
+    assert {"reply", "final_reply", "sign"} <= {clock["name"] for clock in case["clocks"]}
+
+
+def test_a_fire_ends_with_the_fire_service(city: City) -> None:
+    petition = city.submit(text="着火了", category="X119", place={"code": GRID})
+    case = city.case(petition["id"])
+    handed = {
+        "command": "hand_over",
+        "body": "119",
+        "at": case["received_at"],
+        "reference": "119-78",
     }
     body = accepted(city.command(petition["id"], handed, "grid_head", GRID))
     assert body["stage"] == "handed_off"
@@ -170,3 +187,14 @@ def test_analytics_counts_what_happened(city: City) -> None:
     accepted(city.command(petition["id"], {"command": "reply", "text": "见社区公告栏"}, *officer))
     accepted(city.command(petition["id"], {"command": "close", "callback": "no_contact"}, *officer))
     eventually(closed, lambda n: n == before + 1)
+
+
+def test_what_a_batch_did_is_counted_once_it_is_committed(city: City) -> None:
+    def opened() -> float:
+        lines = city.http.get(city.stack.url("router") + "/metrics").text.splitlines()
+        name = "casegrid_router_cases_opened_total "
+        return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+    before = opened()
+    city.case(city.submit(category="E0102", place={"code": GRID})["id"])
+    eventually(opened, lambda n: n == before + 1)

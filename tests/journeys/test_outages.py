@@ -5,11 +5,14 @@ import threading
 import time
 
 import httpx
+import psutil
 
+from deploy.local.environment import SERVICES
 from deploy.local.kafka import Kafka
 from tests.journeys.city import GRID, City, eventually, rows
 
 DOWN_SECONDS = 60
+STOP_SECONDS = 20
 
 
 def send_for(city: City, seconds: float, pause: float) -> tuple[list[str], list[int]]:
@@ -51,6 +54,17 @@ def routed_once(city: City, ids: list[str]) -> bool:
     return len(opened) == len(armed) == len(counted) == len(ids)
 
 
+def told_to_end(city: City) -> dict[str, int | None]:
+    """SIGTERM to every service at once; how each ended. All of them must, within 20 seconds."""
+    processes = {name: psutil.Process(city.stack.pids()[name][0]) for name in SERVICES}
+    end = time.monotonic() + STOP_SECONDS
+    for process in processes.values():
+        process.terminate()
+    return {
+        name: process.wait(max(0.0, end - time.monotonic())) for name, process in processes.items()
+    }
+
+
 def test_petitions_are_taken_while_kafka_is_down_and_routed_when_it_is_back(
     city_with_own_kafka: tuple[City, Kafka],
 ) -> None:
@@ -68,6 +82,13 @@ def test_petitions_are_taken_while_kafka_is_down_and_routed_when_it_is_back(
         lambda: city.metric("intake", "casegrid_outbox_depth"), lambda n: n >= len(during)
     )
     assert depth == len(during)
+
+    assert told_to_end(city) == dict.fromkeys(SERVICES, 0)
+    for service in SERVICES:
+        city.stack.start_service(service)
+    late, refused = send_for(city, 2, 0.1)
+    assert refused == []
+    during += late
 
     broker.start()
     eventually(lambda: routed_once(city, during), bool, seconds=60, pause=0.5)

@@ -31,7 +31,7 @@ from shared.events import (
     derived_id,
     dump,
 )
-from shared.hearing import Handle, Heard
+from shared.hearing import Done, Handle, Heard
 from shared.kafka import Record
 from shared.outbox import headers_of, unpack
 from shared.postgres import Pool, Transaction, transaction
@@ -149,19 +149,21 @@ class Router:
         batch = records(topic, said, self.offset)
         self.offset += len(batch)
         async with transaction(self.pool) as tx:
-            await deliver(tx, handle, batch, now)
+            done = await deliver(tx, handle, batch, now)
+        if done is not None:
+            done()
         return batch
 
 
 async def deliver(
     tx: Transaction, handle: Handle, batch: Sequence[Record], now: datetime = NOON
-) -> None:
-    """What the skeleton does with records: decode, park, handle."""
+) -> Done | None:
+    """What the skeleton does with records: decode, park, handle; returns what is to be counted."""
     decoded, unknown = hearing.decoded(batch)
     assert not unknown
     assert decoded is not None
     await hearing.park(tx, decoded.unreadable)
-    await handle(decoded, tx, now)
+    return await handle(decoded, tx, now)
 
 
 # ---------------------------------------------------------------- what is in the tables

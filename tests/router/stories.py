@@ -34,6 +34,8 @@ FILES: Mapping[PolicyPartKind, str] = {
     "categories": "categories.csv",
     "divisions": "divisions.csv",
     "calendar": "calendar.csv",
+    "offices": "offices.csv",
+    "duties": "duties.csv",
 }
 DISTRICT, STREET = "210204", "210204005"
 COMMUNITY, GRID = "210204005001", "210204005001001"

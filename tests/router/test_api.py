@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import httpx
@@ -13,10 +13,11 @@ import pytest
 from pydantic import SecretStr
 
 from services.router.__main__ import SERVICE, look
-from services.router.handlers.policies import Policies
-from shared.divisions import CITY
+from services.router.decisions.policy import Role
+from services.router.handlers.policies import Policies, load
+from shared.divisions import CITY, Tier
 from shared.http import create_app, cursor_of
-from shared.identity import issue
+from shared.identity import OFFICER_ROLES, issue
 from shared.postgres import Pool, transaction
 from shared.service import Process
 from shared.settings import Settings
@@ -42,6 +43,7 @@ from tests.router.stories import (
     NOON,
     RUBBISH,
     STREET,
+    examples,
 )
 
 SECRET = "a key of a test that is long enough"
@@ -136,6 +138,31 @@ async def test_each_route_needs_a_token_that_holds(
     assert (await client.get(path, headers=token(GRID))).status_code == 200
 
 
+@pytest.mark.parametrize("roles", [("resident",), ("grid_volunteer",), ("",), ("nobody",)])
+@pytest.mark.parametrize(
+    "path", [f"/cases/{A}", f"/cases/{A}/routing", f"/cases/{A}/history", f"/queues/{GRID}"]
+)
+async def test_each_route_is_for_officers_only(
+    client: httpx.AsyncClient, router: Router, path: str, roles: tuple[str, ...]
+) -> None:
+    await router.hear(Said(receipt(), A))
+    for division in (GRID, CITY):
+        answer = await client.get(path, headers=token(division, *roles))
+        problem(answer, 403, "not-an-officer")
+    mixed = await client.get(path, headers=token(GRID, *roles, "auditor"))
+    assert mixed.status_code == 200
+
+
+async def test_a_command_is_for_officers_only(client: httpx.AsyncClient, router: Router) -> None:
+    await router.hear(Said(receipt(), A))
+    for role in ("resident", "grid_volunteer", ""):
+        problem(await given(client, A, SIGN, roles=(role,)), 403, "not-an-officer")
+
+
+def test_officers_have_every_role_of_the_policy_but_two() -> None:
+    assert set(get_args(Role)) - {"resident", "grid_volunteer"} == OFFICER_ROLES
+
+
 async def test_a_command_needs_a_token_too(client: httpx.AsyncClient) -> None:
     problem(await client.post(f"/cases/{A}/commands", json=SIGN), 401, "not-identified")
 
@@ -183,6 +210,9 @@ async def test_a_command_on_what_is_not_for_you_is_a_404_as_well(
 # ---------------------------------------------------------------- a case
 
 
+LIGHTING = {"office": "lighting", "zh": "路灯管理处", "en": "lighting"}
+
+
 async def test_a_case_is_shown_with_names_clocks_and_what_you_may_do(
     client: httpx.AsyncClient, router: Router
 ) -> None:
@@ -193,14 +223,22 @@ async def test_a_case_is_shown_with_names_clocks_and_what_you_may_do(
     assert shown["id"] == str(A)
     assert (shown["stage"], shown["tier"], shown["version"]) == ("assigned", "street", 1)
     assert shown["category_name"] == {"zh": "道路交通-路灯", "en": "street lamp fault"}
-    assert shown["holder"] == {"division": STREET, "name": "兴工街道", "role": "street_dispatcher"}
+    assert shown["holder"] == {
+        "division": STREET,
+        "name": "兴工街道",
+        "role": "department_officer",
+        "office": LIGHTING,
+    }
     assert shown["place"] == {"division": GRID, "name": "大庆社区第1网格"}
     assert {clock["name"] for clock in shown["clocks"]} == {
         "sign", "verify", "reply", "tier", "final_reply",
     }  # fmt: skip
     assert all(clock["overdue"] for clock in shown["clocks"])  # it is years old
     assert shown["next_deadline"].startswith("2024-05-20T02:30:00")
-    assert shown["actions"] == ["reroute", "sign", "return", "promote", "resolve"]
+    assert shown["actions"] == [
+        "classify", "place", "reroute", "sign", "return", "promote", "resolve",
+    ]  # fmt: skip
+    assert (shown["lead"], shown["assisting"]) == (LIGHTING, [])
 
 
 async def test_the_routing_says_why_in_both_languages_with_names(
@@ -486,7 +524,9 @@ async def test_a_repeated_refusal_is_the_same_refusal(
     close = {"command": "close", "callback": "answered"}
     first = await given(client, A, close)
     body = problem(first, 409, "not-allowed-now")
-    assert body["allowed"] == ["reroute", "sign", "return", "promote", "resolve", "verify"]
+    assert body["allowed"] == [
+        "classify", "place", "reroute", "sign", "return", "promote", "resolve", "verify",
+    ]  # fmt: skip
     again = await given(client, A, close)
     assert again.content == first.content
     assert problem(again, 409, "not-allowed-now") == body
@@ -580,7 +620,7 @@ async def test_old_answers_are_forgotten_after_seven_days(
 @pytest.mark.parametrize(
     ("body", "division", "roles", "status", "slug"),
     [
-        pytest.param(SIGN, GRID, ("grid_volunteer",), 403, "not-your-role", id="role"),
+        pytest.param(SIGN, GRID, ("mediator",), 403, "not-your-role", id="role"),
         pytest.param({"command": "promote", "reason": "scale_up"}, GRID, ("assessor",), 403,
                      "not-your-role", id="an assessor changes nothing"),
         pytest.param({"command": "reroute", "division": "999999", "reason": "agreed"}, CITY, (),
@@ -680,6 +720,59 @@ async def test_with_the_database_away_a_command_is_to_be_tried_again(
     answer = await given(client, A, SIGN)
     problem(answer, 503, "try-again")
     assert answer.headers["retry-after"] == "2"
+
+
+async def test_a_case_that_may_be_accused_of_is_shown_to_nobody_of_the_place(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP, STREET, accusation=True), A))
+    for path in (f"/cases/{A}", f"/cases/{A}/routing", f"/cases/{A}/history"):
+        problem(await client.get(path, headers=token(STREET)), 404, "no-such-case")
+    reply = {"command": "reply", "text": "nothing happened"}
+    answer = await given(client, A, reply, division=STREET, roles=("street_cadre",))
+    problem(answer, 404, "no-such-case")
+    assert (await asked(client, f"/queues/{STREET}", STREET))["entries"] == []
+    named = {"command": "classify", "category": LAMP, "accused": NEXT_COMMUNITY}
+    answer = await given(client, A, named, division=DISTRICT)
+    assert answer.json()["holder"] == STREET
+    assert (await asked(client, f"/cases/{A}", STREET))["holder"]["division"] == STREET
+    said = (await asked(client, f"/cases/{A}/history"))["steps"][-1]["detail"]
+    assert said["accused"] == NEXT_COMMUNITY
+
+
+async def test_an_etag_outlives_a_supervision(client: httpx.AsyncClient, router: Router) -> None:
+    await router.hear(Said(receipt(), A))
+    await router.order(Said(breach("reply", 1, Tier.GRID, "supervise"), A))
+    answer = await given(client, A, SIGN, seen='"1"')
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+
+
+# ---------------------------------------------------------------- the API page
+
+
+async def test_the_api_page_spells_out_every_command(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/openapi.json")).json()
+    body = page["paths"]["/cases/{case_id}/commands"]["post"]["requestBody"]
+    shown = body["content"]["application/json"]["schema"]["oneOf"]
+    assert {one["properties"]["command"]["const"] for one in shown} == set(examples())
+    assert all(one["description"] for one in shown)
+    assert "$ref" not in str(body)
+
+
+# ---------------------------------------------------------------- the policy in force
+
+
+@pytest.mark.parametrize("part", ["http", "consume", "sweep"])
+async def test_a_process_of_any_part_follows_a_new_policy(
+    process: Process, pool: Pool, policies: Policies, part: str
+) -> None:
+    async with transaction(pool) as tx:
+        await load(tx, {}, loaded_by="test", epoch=1, clock=process.clock, now=NOON, merge=True)
+    assert policies.newest == 1
+    for timer in SERVICE.timers:
+        if timer.part == part:
+            assert await timer.step(process) == 1.0
+    assert policies.newest == 2
 
 
 async def test_the_policy_in_force_is_shown(client: httpx.AsyncClient) -> None:

@@ -30,7 +30,7 @@ from services.router.decisions.commands import (
     Supplement,
 )
 from services.router.decisions.policy import Role
-from services.router.decisions.routing import Facts, role_of
+from services.router.decisions.routing import Facts, office_for, role_of
 from services.router.decisions.tracks import TRACKS
 from services.router.decisions.workflow import allowed_actions, decide
 from shared.divisions import CITY, Tier, is_within, parent, tier_of
@@ -75,7 +75,7 @@ from tests.router.stories import (
 PLACES = (*LADDER, NEXT_GRID, NEXT_COMMUNITY, NEXT_STREET, CITY)
 CATEGORIES = (
     RUBBISH, WISH, LAMP, BUS, MANHOLE, FIRE, QUESTION, DISPUTE,
-    "L99", "S05", "S07", "R01", "R03", "R05", "W02", "H02", "E0409", "Z99",
+    "L99", "S01", "S05", "S07", "R01", "R02", "R03", "R05", "W02", "H02", "E0409", "Z99",
 )  # fmt: skip
 REASONS = {
     "return": ("not_in_my_area", "not_in_my_power", "wrong_category", "double"),
@@ -100,6 +100,7 @@ MAY_RUN: Mapping[tuple[str, str], set[str]] = {
 LADDER_UP = list(Tier)
 places = st.sampled_from(PLACES)
 categories = st.sampled_from(CATEGORIES)
+named = st.none() | st.sampled_from(["none", *LADDER, NEXT_GRID])
 ABLE = Actor("somebody", frozenset(get_args(Role)), CITY)
 anybody = st.builds(
     Actor,
@@ -110,7 +111,7 @@ anybody = st.builds(
 actors = st.sampled_from([ABLE] * 4) | anybody
 plain = st.builds(
     sure,
-    st.sampled_from([RUBBISH, WISH, "L99", LAMP, MANHOLE, QUESTION]),
+    st.sampled_from([RUBBISH, WISH, "L99", "S01", LAMP, MANHOLE, QUESTION]),
     st.sampled_from([GRID, NEXT_GRID, COMMUNITY]),
 )
 accusing = st.builds(
@@ -149,6 +150,7 @@ class Life(RuleBasedStateMachine):
         self.carried_out: list[tuple[str, int]] = []
         self.replayed: dict[str, Any] = {}
         self.supplements = 1
+        self.missed: set[str] = set()
 
     @initialize(facts=petitions, contact=st.booleans(), late=passing)
     def open(self, facts: Facts, contact: bool, late: timedelta) -> None:
@@ -174,9 +176,9 @@ class Life(RuleBasedStateMachine):
         self.ask(name, who, **fields)
 
     @precondition(lambda self: self.case.stage == "registered")
-    @rule(category=categories, who=actors)
-    def classify(self, category: str, who: Actor) -> None:
-        self.ask("classify", who, category=category)
+    @rule(category=categories, accused=named, who=actors)
+    def classify(self, category: str, accused: str | None, who: Actor) -> None:
+        self.ask("classify", who, category=category, accused=accused)
 
     @precondition(lambda self: self.case.stage == "registered")
     @rule(division=places, who=actors)
@@ -285,7 +287,7 @@ class Life(RuleBasedStateMachine):
         self.take(decision)
         after = self.case
         if step.anew:
-            assert after.stage in TRACKS[after.track].initial
+            assert after.stage in {*TRACKS[after.track].initial, *step.targets}
         else:
             assert after.track == before.track
             assert after.stage in (step.targets or (before.stage,))
@@ -303,13 +305,23 @@ class Life(RuleBasedStateMachine):
                 assert after.returns == before.returns + 1
             case "reroute":
                 assert after.holder == fields["division"]
+                assert not after.street_leads or after.tier in (Tier.STREET, Tier.DISTRICT)
+                assert after.place == before.place or not after.accused_unknown
             case "classify":
                 assert after.confirmed
+                accused = fields.get("accused")
+                assert accused is None or after.accused == (None if accused == "none" else accused)
                 assert after.category in (fields["category"], None)
             case "place":
                 assert after.place == fields["division"]
                 assert after.urgency == "U1" or before.urgency != "U1" or before.category
                 assert after.restricted or not before.restricted
+            case "verify" if before.street_leads and before.tier in (Tier.GRID, Tier.COMMUNITY):
+                assert (after.verified, after.place) == (True, before.place)
+                assert after.tier not in (Tier.GRID, Tier.COMMUNITY)
+            case "hand_over" if after.stage != "handed_off":
+                assert before.category in self.policy.settings.first_tier.follow_up
+                assert (after.track, after.handed_over) == ("service", True)
             case _:
                 assert (after.holder, after.place) == (before.holder, before.place)
 
@@ -348,16 +360,21 @@ class Life(RuleBasedStateMachine):
             assert self.case.holder == before.holder
 
     def take(self, decision: Decision) -> None:
-        """One step on: one version, one seq, one known event."""
+        """One step on: one seq, one known event, and a version where it is another case."""
         assert isinstance(decision, Changed)
         before = self.case
-        assert decision.case.version == before.version + 1
+        assert decision.case.version == before.version + (decision.event != "supervised")
         assert (decision.case.epoch, decision.case.seq) == (before.epoch, before.seq + 1)
         self.case = decision.case
         for clock in before.clocks:
             after = self.case.clock(clock.name)
             if after is None or replace(after, answered=clock.answered) != clock:
                 assert self.case.generations[clock.name] > clock.generation
+            ended = after is None or (after.started_at, after.due_at) != (
+                clock.started_at, clock.due_at,
+            )  # fmt: skip
+            if ended and self.now > clock.due_at:
+                self.missed.add(clock.name)
         self.remember(before, decision)
 
     def remember(self, before: Case | None, decision: Changed) -> None:
@@ -398,13 +415,34 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def it_has_one_holder_who_is_not_accused(self) -> None:
         case = self.case
-        assert case.role == role_of(case.holder)
+        office = None
+        if case.stage != "registered" and case.category is not None:
+            office = office_for(case.category, case.holder, self.policy)
+        assert case.office == office
+        assert case.role == ("department_officer" if office else role_of(case.holder))
         assert case.tier == tier_of(case.holder)
         accused = case.accused_division
         if accused is not None:
+            assert accused != CITY
             for division in (case.holder, *(clock.owner_division for clock in case.clocks)):
-                assert not is_within(division, accused) or accused == CITY
+                assert not is_within(division, accused)
+        if case.accused_unknown:
+            assert case.place == CITY or is_within(case.place, str(accused))
         assert case.place == CITY or case.place in self.policy.divisions
+
+    @invariant()
+    def a_promise_that_was_once_missed_is_never_told_as_kept(self) -> None:
+        assert {name for name, kept in self.case.on_time.items() if not kept} == self.missed
+
+    @invariant()
+    def a_community_ends_nothing_that_it_may_not_lead(self) -> None:
+        case = self.case
+        row = self.policy.categories.get(case.category or "")
+        if row is not None and not row.community_may_lead:
+            assert case.street_leads
+            below = case.tier in (Tier.GRID, Tier.COMMUNITY)
+            assert not (below and case.stage in ("resolved", "closed"))
+            assert not (below and {"resolve", "close"} & set(allowed_actions(case, ABLE)))
 
     @invariant()
     def its_clocks_are_of_their_generation_and_in_order_of_time(self) -> None:

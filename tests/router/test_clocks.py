@@ -369,7 +369,7 @@ def test_who_stays_the_owner_keeps_the_generation() -> None:
 def test_keeping_and_dropping_a_clock_that_does_not_run_changes_nothing(policy: Policy) -> None:
     case = opened(sure(WISH))
     assert clocks.keep(case, ("callback",), NOON) == case
-    assert clocks.drop(case, ("callback",)) is case
+    assert clocks.drop(case, ("callback",), NOON) is case
     assert clocks.reassign(case, policy) == case
 
 
@@ -392,19 +392,56 @@ def test_each_promise_is_kept_in_time_or_late_by_its_own_due_time(
     assert case.on_time == {"sign": sign, "verify": verify}
 
 
-def test_resolving_settles_tier_and_final_reply_and_says_nothing_of_the_visit() -> None:
+def test_resolving_settles_tier_and_final_reply_and_a_visit_that_was_due() -> None:
     case = resolved(opened(sure(RUBBISH)), NOON + 6 * HOUR)
-    assert case.on_time == {"sign": False, "tier": False, "final_reply": True}
+    assert case.on_time == {"sign": False, "verify": False, "tier": False, "final_reply": True}
     assert running(case) == {"reply", "callback"}
     callback = the(case, "callback")
     assert (callback.owner_division, callback.owner_role) == (CITY, "hotline_agent")
     assert callback.due_at == NOON + 54 * HOUR
 
 
-def test_a_promise_that_was_dropped_is_neither_kept_nor_broken() -> None:
+def test_a_promise_that_was_dropped_before_it_was_due_is_neither_kept_nor_broken() -> None:
     case = done(done(opened(sure(RUBBISH)), "promote"), "return")
     assert case.on_time == {}
     assert running(case) == {"dispatch", "reply", "final_reply"}
+
+
+def test_a_tier_that_ran_out_of_time_was_not_on_time_however_soon_the_next_one_is_done() -> None:
+    case = opened(sure(WISH))
+    late = the(case, "tier").due_at + MINUTE
+    case = done(case, order(case), now=late)
+    assert case.on_time == {"sign": False, "tier": False}
+    case = resolved(case, late + MINUTE)
+    assert (case.on_time["tier"], case.on_time["sign"]) == (False, False)
+    assert case.on_time["final_reply"]
+
+
+@pytest.mark.parametrize("step", ["promote", "return", "reroute"])
+def test_who_lets_a_promise_run_out_and_passes_the_case_on_has_not_kept_it(step: str) -> None:
+    case = done(opened(sure(WISH)), step, now=NOON + 31 * MINUTE)
+    assert case.on_time == {"sign": False}
+    soon = done(opened(sure(WISH)), step, now=NOON + 30 * MINUTE)
+    assert soon.on_time == {}
+
+
+def test_a_missed_desk_stays_missed_when_the_next_one_is_in_time() -> None:
+    case = done(
+        opened(unclear(STREET)), command("place", division=COMMUNITY), now=NOON + 6 * MINUTE
+    )
+    assert case.on_time == {"dispatch": False}
+    case = done(case, "classify", now=NOON + 7 * MINUTE)
+    assert case.on_time["dispatch"] is False
+
+
+def test_a_visit_that_is_overdue_is_owed_until_somebody_was_there() -> None:
+    late = NOON + 2 * HOUR
+    case = done(done(opened(sure(RUBBISH)), "return", now=late), "reroute", now=late)
+    assert case.on_time["verify"] is False
+    assert the(case, "verify").due_at == late + 10 * MINUTE
+    case = done(case, "verify", officer(GRID), late + MINUTE)
+    assert case.on_time["verify"] is False
+    assert "verify" not in running(case)
 
 
 @pytest.mark.parametrize(

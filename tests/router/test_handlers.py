@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,23 @@ from services.router.decisions.workflow import allowed_actions
 from services.router.handlers import policies as policy_files
 from services.router.handlers.commands import Answer, Commands
 from services.router.handlers.measures import OPEN, measure
-from services.router.handlers.petitions import BLOCKED, DUPLICATES, replay
+from services.router.handlers.orders import APPLIED, STALE, UNKNOWN
+from services.router.handlers.orders import DUPLICATES as REPEATED
+from services.router.handlers.petitions import BLOCKED, DUPLICATES, OPENED, replay
 from services.router.handlers.policies import Policies, load, read_files
 from shared import tally
 from shared.divisions import CITY, Tier
-from shared.events import CASE_EVENTS, Order, PolicyPartKind, Topic, derived_id
-from shared.hearing import Fenced, Heard, decode
+from shared.events import (
+    CASE_EVENTS,
+    Order,
+    PolicyPartKind,
+    Topic,
+    derived_id,
+    hash_of_parts,
+    part_body,
+)
+from shared.hearing import Fenced, Handle, Heard, decode
+from shared.kafka import Record
 from shared.postgres import Pool, transaction
 from tests.router.events import (
     REAL,
@@ -137,7 +149,9 @@ async def test_a_batch_delivered_again_changes_nothing(pool: Pool, router: Route
     blocked = BLOCKED._value.get()
     for batch in (first, second, third, [*first, *second, *third]):
         async with transaction(pool) as tx:
-            await deliver(tx, router.petitions.handle, batch)
+            done = await deliver(tx, router.petitions.handle, batch)
+        assert done is not None
+        done()
     assert await contents(pool) == before
     assert DUPLICATES._value.get() == duplicates + 8
     assert BLOCKED._value.get() == blocked
@@ -342,7 +356,9 @@ async def test_a_stranger_without_headers_is_never_taken_for_settled(
 ) -> None:
     bare = Said(supplement(), A, 1).record(Topic.INTAKE, 1)._replace(headers={})
     await router.hear(Said(receipt(), A), bare)
-    assert await replayed(pool, router, A) == (0, ["header ce_type is missing"])
+    applied, left = await replayed(pool, router, A)
+    assert (applied, len(left)) == (0, 1)
+    assert left[0].endswith("is missing")
     assert len(await parked(pool)) == 1
 
 
@@ -368,13 +384,38 @@ async def test_an_event_without_a_petitions_id_is_parked_and_blocks_nobody(
 # ---------------------------------------------------------------- orders
 
 
-async def test_an_order_is_applied_once_and_its_duplicate_refused_with_the_next_seq(
+def said_again(record: Record, seq: int) -> Record:
+    """The same order under the same id, said again: only its place is new."""
+    return record._replace(headers={**record.headers, "ce_seq": str(seq).encode()})
+
+
+async def test_an_order_that_is_delivered_again_changes_nothing_and_says_nothing(
+    pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(WISH), A), Said(receipt(WISH), B))
+    first = Said(breach("tier", 1, Tier.GRID), A, 1)
+    second = Said(breach("reply", 1, Tier.GRID, "supervise"), A, 2)
+    await router.order(first, first, second)
+    before = await contents(pool)
+    duplicates = REPEATED._value.get()
+    for batch in ((first,), (second, first), (first, second)):
+        await router.order(*batch)
+    assert await contents(pool) == before
+    assert REPEATED._value.get() == duplicates + 5
+    events = [event.envelope.type.split(".")[2] for event in (await outbox(pool))[2:]]
+    assert events == ["promoted", "supervised"]
+    case = (await cases(pool))[A]
+    assert (case.ordered, case.promotions, case.supervised) == (Order(1, 2), {Tier.GRID: 1}, 1)
+    assert await replayed_history(pool, A) == case
+
+
+async def test_an_order_that_is_said_again_is_answered_again_with_the_next_seq(
     pool: Pool, router: Router
 ) -> None:
     await router.hear(Said(receipt(WISH), A))
-    asked = Said(breach("tier", 1, Tier.GRID), A)
-    (record, _) = await router.order(asked, asked)
-    await router.order(asked)
+    (record,) = await router.order(Said(breach("tier", 1, Tier.GRID), A))
+    await router.order(said_again(record, 2))
+    await router.order(said_again(record, 3))
     heard = decode(record)
     assert isinstance(heard, Heard)
     said = (await outbox(pool))[1:]
@@ -388,8 +429,61 @@ async def test_an_order_is_applied_once_and_its_duplicate_refused_with_the_next_
     assert all(snapshot_of(event).case.tier is Tier.COMMUNITY for event in said)
     assert snapshot_of(said[1]).change.rule == "order/stale"
     case = (await cases(pool))[A]
-    assert (case.promotions, case.seq) == ({Tier.GRID: 1}, 4)
+    assert (case.promotions, case.seq, case.ordered) == ({Tier.GRID: 1}, 4, Order(1, 3))
     assert await replayed_history(pool, A) == case
+
+
+async def test_a_restored_escalation_begins_again_in_a_greater_epoch(
+    pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(WISH), A))
+    await router.order(Said(breach("tier", 1, Tier.GRID), A, 7))
+    case = (await cases(pool))[A]
+    again = breach("tier", case.generations["tier"], Tier.COMMUNITY)
+    await router.order(Said(again, A, 1, epoch=2))
+    case = (await cases(pool))[A]
+    assert (case.tier, case.ordered) == (Tier.STREET, Order(2, 1))
+
+
+async def test_supervision_raises_the_seq_and_no_version(pool: Pool, router: Router) -> None:
+    await router.hear(Said(receipt(WISH), A))
+    await router.order(Said(breach("reply", 1, Tier.GRID, "supervise"), A))
+    case = (await cases(pool))[A]
+    assert (case.supervised, case.version, case.seq) == (1, 1, 2)
+    assert snapshot_of((await outbox(pool))[-1]).case.version == 1
+
+
+# ---------------------------------------------------------------- counted after the commit
+
+
+async def undone(pool: Pool, handle: Handle, batch: Sequence[Record]) -> None:
+    async with transaction(pool) as tx:
+        await deliver(tx, handle, batch)
+        raise Fenced
+
+
+async def test_what_is_rolled_back_is_counted_nowhere(pool: Pool, router: Router) -> None:
+    await router.hear(Said(receipt(WISH), A))
+    petitions = records(
+        Topic.INTAKE, [Said(receipt(WISH), A), Said(receipt(), B), Said(supplement(), C, 2)]
+    )
+    order = Said(breach("tier", 1, Tier.GRID), A)
+    stale = Said(breach("tier", 1, Tier.GRID), A, 2)
+    orders = records(Topic.ESCALATION, [order, stale, order, Said(breach("tier", 1, None), B)])
+    counters = (
+        DUPLICATES, BLOCKED, OPENED, REPEATED, UNKNOWN,
+        APPLIED.labels("promote"), STALE.labels("promote"),
+    )  # fmt: skip
+    before = [counter._value.get() for counter in counters]
+    for handle, batch in ((router.petitions.handle, petitions), (router.orders.handle, orders)):
+        with pytest.raises(Fenced):
+            await undone(pool, handle, batch)
+        assert [counter._value.get() for counter in counters] == before
+    await router.order(*orders)
+    await router.hear(*petitions)
+    assert [counter._value.get() - was for counter, was in zip(counters, before, strict=True)] == [
+        1, 1, 1, 1, 1, 1, 1,
+    ]  # fmt: skip
 
 
 async def test_orders_for_one_case_in_one_batch_are_judged_one_after_the_other(
@@ -420,7 +514,7 @@ async def test_a_case_nobody_touches_climbs_by_orders_step_by_step(
         assert clock is not None
         seen.append(case.holder)
         await router.order(
-            Said(breach("tier", clock.generation, case.tier, clock.on_breach), A),
+            Said(breach("tier", clock.generation, case.tier, clock.on_breach), A, len(seen)),
             now=clock.due_at,
         )
     assert seen == [GRID, COMMUNITY, STREET, DISTRICT]
@@ -470,15 +564,17 @@ class Days:
             )
 
     async def order(self, case: Case) -> None:
-        self.key += 1
         said = [
-            Said(breach(clock.name, clock.generation - self.chance.choice([0, 0, 1]), case.tier,
-                        clock.on_breach), case.id, self.key)
+            breach(clock.name, clock.generation - self.chance.choice([0, 0, 1]), case.tier,
+                   clock.on_breach)
             for clock in case.clocks
             if clock.on_breach in ("promote", "supervise")
         ]  # fmt: skip
         if said:
-            await self.router.order(*self.chance.choices(said, k=2), now=self.now)
+            self.key += 2
+            one, other = self.chance.choices(said, k=2)
+            last = Said(other, case.id, self.key)
+            await self.router.order(Said(one, case.id, self.key - 1), last, last, now=self.now)
 
     async def supplement(self, case: Case) -> None:
         await self.router.hear(Said(supplement(), case.id, case.heard.seq + 1), now=self.now)
@@ -536,18 +632,23 @@ async def the_counts_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case])
             expected["queue", f"{case.holder}/{case.stage}"] += 1
             expected["open", f"{case.tier or CITY}/{case.track}/{case.stage}"] += 1
             for clock in case.clocks:
-                if clock.owner_division != case.holder:
-                    expected["owned", f"{clock.owner_division}/{clock.name}"] += 1
+                owner = clock.owner_division
+                if clock.owner_office not in (None, case.office):
+                    expected["office owned", f"{owner}/{clock.owner_office}/{clock.name}"] += 1
+                elif owner != case.holder:
+                    expected["owned", f"{owner}/{clock.name}"] += 1
+            if case.office is not None:
+                expected["office", f"{case.holder}/{case.office}/{case.stage}"] += 1
+    names = ["queue", "open", "owned", "promoted", "office", "office owned"]
     async with pool.acquire() as connection:
-        counts = await tally.counts(connection, ["queue", "open", "owned", "promoted"])
+        counts = await tally.counts(connection, names)
     assert counts == expected
 
 
 async def the_duties_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case]) -> None:
-    kept = await rows(pool, "select case_id, division, role, clock, due_at from duties")
-    assert sorted(kept) == sorted(
-        (case.id, *duty) for case in found.values() for duty in duties(case)
-    )
+    kept = await rows(pool, "select case_id, division, office, role, clock, due_at from duties")
+    assert set(kept) == {(case.id, *duty) for case in found.values() for duty in duties(case)}
+    assert len(kept) == len(set(kept))
     columns = await rows(pool, "select case_id, open, holder, stage, version, seq from cases")
     assert sorted(columns) == sorted(
         (c.id, c.is_open, c.holder, c.stage, c.version, c.seq) for c in found.values()
@@ -599,7 +700,34 @@ async def test_a_new_version_adds_its_rows_and_open_cases_keep_theirs(
     await router.hear(Said(receipt(LAMP), B), Said(supplement(), A, 2))
     found = await cases(pool)
     assert (found[A].policy, found[B].policy) == (1, 2)
-    assert snapshot_of((await outbox(pool))[1]).case.unit == "新名街道"
+    assert snapshot_of((await outbox(pool))[1]).case.unit == "新名街道 路灯管理处"
+
+
+async def test_a_petition_goes_to_the_divisions_of_the_day_it_was_received(
+    pool: Pool, policies: Policies, router: Router
+) -> None:
+    merged = "code,name,valid_from,valid_to\n"
+    merged += f"{STREET},兴工街道,,2024-06-01\n210204099,试验街道,2024-06-01,\n"
+    merged += f"{COMMUNITY},大庆社区,,2024-06-01\n{GRID},大庆社区第1网格,,2024-06-01\n"
+    assert await load_divisions(pool, merged, merge=True) == 2
+    async with pool.acquire() as connection:
+        await policies.refresh(connection)
+    later = NOON + timedelta(days=12)  # 1 June in Dalian begins at 16:00 UTC
+    midnight = later.replace(hour=16, minute=0) - timedelta(days=1)
+    await router.hear(
+        Said(receipt(), A),
+        Said(receipt(received_at=midnight - timedelta(seconds=1)), B),
+        Said(receipt(received_at=midnight), C),
+        Said(receipt(LAMP, "210204099"), petition_id(4)),
+        Said(receipt(LAMP, "210204099", received_at=later), petition_id(5)),
+        now=later,
+    )
+    found = await cases(pool)
+    assert [found[id_].holder for id_ in (A, B, C)] == [GRID, GRID, DISTRICT]
+    assert [found[petition_id(n)].holder for n in (4, 5)] == [DISTRICT, "210204099"]
+    reply = found[C].clock("reply")
+    assert reply is not None
+    assert reply.owner_division == DISTRICT
 
 
 async def test_a_version_that_does_not_hold_is_refused_as_a_whole(pool: Pool) -> None:
@@ -625,7 +753,8 @@ async def test_a_version_is_said_part_by_part_and_closed_by_its_hash(pool: Pool)
     assert said[-1][0] == "1/published/0"
     assert closing["parts"] == len(parts) == len({key for key, _ in said}) - 1
     chunks = [(part["kind"], part["n"], part["rows"]) for part in parts]
-    assert closing["sha256"] == policy_files.hash_of(chunks)
+    bodies = ((kind, n, part_body(kind, n, rows)) for kind, n, rows in chunks)
+    assert closing["sha256"] == hash_of_parts(bodies)
     assert max(len(value) for _, value in said) <= 256_000
     whole = policy_files.policy_of(1, chunks)
     assert whole.divisions == (await known(pool)).divisions

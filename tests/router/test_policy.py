@@ -31,8 +31,14 @@ FILES: Mapping[PolicyPartKind, str] = {
     "calendar": "calendar.csv",
     "places": "places.csv",
     "vocabulary": "vocabulary.csv",
+    "offices": "offices.csv",
+    "duties": "duties.csv",
+    "classes": "classes.csv",
+    "model": "model.csv",
 }
-NEEDED: tuple[PolicyPartKind, ...] = ("settings", "divisions", "categories", "calendar")
+NEEDED: tuple[PolicyPartKind, ...] = (
+    "settings", "divisions", "categories", "calendar", "offices", "duties",
+)  # fmt: skip
 SETTINGS = (DATA / "policy.yaml").read_text()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -29,13 +29,13 @@ from shared.divisions import CITY, DivisionCode, Tier, is_within, tier_of
 from shared.events import (
     Candidate,
     CategoryRow,
-    DivisionRow,
     PetitionReceived,
     PolicyPartKind,
     Reading,
     Sign,
     Word,
 )
+from tests.router.trees import places, trees
 
 DATA = Path(__file__).parents[2] / "services/router/data"
 FILES: dict[PolicyPartKind, str] = {
@@ -43,12 +43,16 @@ FILES: dict[PolicyPartKind, str] = {
     "divisions": "divisions.csv",
     "categories": "categories.csv",
     "calendar": "calendar.csv",
+    "offices": "offices.csv",
+    "duties": "duties.csv",
 }
 POLICY = parse_policy(
     3, {kind: read_part(kind, (DATA / file).read_text(), file) for kind, file in FILES.items()}
 )
 DISTRICT, STREET = "210204", "210204005"
 COMMUNITY, GRID = "210204005001", "210204005001002"
+NEIGHBOUR = "210204005001001"
+DAYS = ("valid_from", "valid_to")
 ROLES = {
     None: "city_dispatcher",
     Tier.DISTRICT: "district_dispatcher",
@@ -161,8 +165,8 @@ def test_an_urgent_matter_skips_the_tiers_below_the_street() -> None:
     routed = route(sure("E0102"), policy)
     assert isinstance(routed, Assigned)
     assert (routed.tier, routed.reason.rule) == (Tier.STREET, "B3.4/urgent")
-    assert lowest_tier(urgent, "U1", policy) == (Tier.STREET, "B3.4/urgent")
-    assert lowest_tier(urgent, "U3", policy) is None
+    assert lowest_tier(urgent, "U1", policy, begun=False) == (Tier.STREET, "B3.4/urgent")
+    assert lowest_tier(urgent, "U3", policy, begun=True) is None
 
 
 def test_a_confirmed_mass_incident_skips_to_the_district() -> None:
@@ -236,6 +240,68 @@ def test_what_a_person_must_decide_waits_at_a_desk(
     assert isinstance(routed, WaitsForDispatcher)
     assert (routed.division, routed.urgency, routed.reason.rule) == (division, urgency, rule)
     assert routed.role == ROLES[tier_of(routed.division)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "shut_out", "unknown"),
+    [
+        pytest.param(sure("E0102"), None, False, id="nobody is accused"),
+        pytest.param(sure("E0102", accused=COMMUNITY), COMMUNITY, False, id="the accused"),
+        pytest.param(sure("E0102", accusation=True), GRID, True, id="unknown: where it happened"),
+        pytest.param(sure("R01"), GRID, True, id="also when the matter alone accuses"),
+        pytest.param(unsure("R02"), GRID, True, id="or may accuse"),
+        pytest.param(sure("E0102", "210204005001099", accusation=True), COMMUNITY, True,
+                     id="the listed division of a place that is not"),
+        pytest.param(sure("E0102", accused="999999"), GRID, True, id="the accused is not listed"),
+        pytest.param(sure("E0102", CITY, accusation=True), None, True, id="the city is no unit"),
+        pytest.param(sure("E0102", accusation=True, shut_out=STREET), STREET, True,
+                     id="a finer place makes it no narrower"),
+        pytest.param(sure("E0102", accusation=True, shut_out="210202001"), GRID, True,
+                     id="a place elsewhere takes its place"),
+        pytest.param(sure("E0102", accused=NEIGHBOUR, shut_out=STREET), NEIGHBOUR, False,
+                     id="the name of the accused does"),
+        pytest.param(sure("R01", cleared=True), None, False, id="a person says nobody is"),
+    ],
+)  # fmt: skip
+def test_who_is_shut_out_of_an_accusation(
+    facts: Facts, shut_out: str | None, unknown: bool
+) -> None:
+    routed = route(facts, POLICY)
+    assert (routed.accused_division, routed.accused_unknown) == (shut_out, unknown)
+
+
+def test_what_was_begun_does_not_start_again_where_it_may_not_be_led() -> None:
+    assert route(sure("S01"), POLICY).division == COMMUNITY
+    routed = route(sure("S01", begun=True), POLICY)
+    assert (routed.division, routed.reason.rule) == (STREET, "B3.8/may-not-lead")
+    assert (COMMUNITY, "B3.8/may-not-lead") in routed.reason.rejected
+    assert "may not lead" in sentence(routed.reason, "en")
+    assert route(sure("E0102", begun=True), POLICY).division == GRID
+
+
+@pytest.mark.parametrize(
+    ("days", "day", "place"),
+    [
+        pytest.param(("2020-01-01", None), "2020-01-01", GRID, id="on its first day"),
+        pytest.param(("2020-01-01", None), "2019-12-31", COMMUNITY, id="before it"),
+        pytest.param((None, "2020-01-01"), "2019-12-31", GRID, id="on its last day"),
+        pytest.param((None, "2020-01-01"), "2020-01-01", COMMUNITY, id="after it"),
+        pytest.param(("2019-01-01", "2020-01-01"), "2019-06-01", GRID, id="between"),
+    ],
+)
+def test_a_division_that_is_past_or_to_come_is_not_listed(
+    days: tuple[str | None, str | None], day: str, place: str
+) -> None:
+    row = POLICY.divisions[GRID].model_copy(update=dict(zip(DAYS, days, strict=True)))
+    policy = replace(POLICY, divisions={**POLICY.divisions, GRID: row}).on(date.fromisoformat(day))
+    routed = route(sure("E0102"), policy)
+    assert dict(routed.reason.matched)["place"] == place
+    assert isinstance(routed, Assigned) is (place == GRID)
+    assert routed.division == place
+
+
+def test_without_days_the_policy_is_the_same_every_day() -> None:
+    assert POLICY.on(date(1999, 1, 1)).divisions == POLICY.divisions
 
 
 def test_a_guess_is_shown_but_never_set() -> None:
@@ -396,33 +462,7 @@ def test_the_facts_are_those_of_the_petition_as_it_was_read() -> None:
 
 def with_category(row: CategoryRow) -> Policy:
     """The policy with one category in other words."""
-    return with_changes(categories={**POLICY.categories, row.code: row})
-
-
-def with_changes(**changes: object) -> Policy:
-    values = {field.name: getattr(POLICY, field.name) for field in fields(Policy)}
-    return Policy(**(values | changes))
-
-
-@st.composite
-def trees(draw: st.DrawFn) -> Policy:
-    """A policy with a random tree of divisions, every one below its parent."""
-    codes: list[str] = []
-    serial = st.integers(1, 4)
-    for _ in range(draw(st.integers(1, 12))):
-        depth = draw(st.integers(0, 3))
-        code = f"2102{draw(serial):02d}" + "".join(f"{draw(serial):03d}" for _ in range(depth))
-        codes += [code[:n] for n in range(6, len(code) + 1, 3)]
-    return with_changes(divisions={code: DivisionRow(code=code, name=code) for code in codes})
-
-
-@st.composite
-def places(draw: st.DrawFn, policy: Policy) -> str:
-    """A listed division, one below it that is not listed, or the city."""
-    code = draw(st.sampled_from([*policy.divisions, CITY]))
-    if code == CITY or len(code) == 15 or draw(st.booleans()):
-        return code
-    return f"{code}{draw(st.integers(1, 5)):03d}"
+    return replace(POLICY, categories={**POLICY.categories, row.code: row})
 
 
 @given(data=st.data())
@@ -464,6 +504,9 @@ def any_facts(draw: st.DrawFn, policy: Policy) -> Facts:
         signs=tuple(draw(st.sets(st.sampled_from(get_args(Sign))))),
         accused=draw(st.none() | places(policy) | st.sampled_from(("", "2102", "nobody"))),
         accusation=draw(st.booleans()),
+        cleared=draw(st.booleans()),
+        shut_out=draw(st.none() | st.sampled_from(sorted(policy.divisions))),
+        begun=draw(st.booleans()),
     )
 
 
@@ -476,11 +519,19 @@ def test_every_petition_gets_one_place_a_reason_and_never_the_accused(data: st.D
     assert routed == route(facts, policy)
     assert routed.division == CITY or routed.division in policy.divisions
     assert is_within(smallest_known(facts.division, policy), routed.division)
-    if facts.accused and facts.accused != CITY:
-        assert not routed.division.startswith(facts.accused)
+    shut_out = routed.accused_division
+    if shut_out is not None:
+        assert not is_within(routed.division, DivisionCode(shut_out))
         assert routed.restricted
+    if facts.accused in policy.divisions and not facts.cleared:
+        assert (shut_out, routed.accused_unknown) == (facts.accused, False)
+    if routed.accused_unknown:
+        assert is_within(smallest_known(facts.division, policy), DivisionCode(shut_out or CITY))
+    if facts.cleared:
+        assert (shut_out, routed.accused_unknown) == (None, False)
     if isinstance(routed, Assigned):
-        floor = lowest_tier(policy.categories[routed.category], routed.urgency, policy)
+        row = policy.categories[routed.category]
+        floor = lowest_tier(row, routed.urgency, policy, begun=facts.begun)
         ladder = list(Tier)
         assert floor is None or ladder.index(routed.tier) >= ladder.index(floor[0])
     for language in ("en", "zh"):

@@ -16,9 +16,9 @@ from services.router.decisions.workflow import (
     accused_reads,
     allowed_actions,
     decide,
-    entered,
     may_read,
 )
+from services.router.decisions.workflow.moving import entered
 from shared.divisions import CITY, Tier
 from shared.events import CASE_EVENTS, Candidate, Order, Stage
 from shared.identity import SYSTEM, Actor
@@ -109,15 +109,15 @@ STAGES: Mapping[str, Mapping[str, Case]] = {
 TAKEN: Mapping[str, Mapping[str, str]] = {
     "service": {
         "registered": "classify place reroute reply",
-        "assigned": "sign verify reply resolve return reroute promote",
-        "signed": "verify reply resolve return reroute promote",
+        "assigned": "classify place sign verify reply resolve return reroute promote",
+        "signed": "classify place verify reply resolve return reroute promote",
         "resolved": "reply close",
         "closed": "",
     },
     "consult": {
         "registered": "classify place reroute reply close",
-        "assigned": "sign reply resolve return reroute promote close",
-        "signed": "reply resolve return reroute promote close",
+        "assigned": "classify place sign reply resolve return reroute promote close",
+        "signed": "classify place reply resolve return reroute promote close",
         "resolved": "reply close",
         "closed": "",
     },
@@ -284,6 +284,19 @@ def test_a_command_that_does_not_hold_is_refused(case: Case, asked: object, reas
     decision = decided(case, asked, MAYOR)  # type: ignore[arg-type]
     assert isinstance(decision, Refused)
     assert (decision.reason, bool(decision.says)) == (reason, True)
+
+
+@pytest.mark.parametrize("name", ["place", "reroute"])
+def test_a_division_that_does_not_exist_any_more_is_given_nothing(
+    policy: Policy, name: str
+) -> None:
+    gone = policy.divisions[NEXT_GRID].model_copy(update={"valid_to": "2024-05-20"})
+    merged = replace(policy, divisions={**policy.divisions, NEXT_GRID: gone})
+    case = opened(sure(LAMP, STREET)) if name == "reroute" else opened(unclear(STREET))
+    fields = {"reason": "agreed"} if name == "reroute" else {}
+    decision = decide(case, command(name, division=NEXT_GRID, **fields), MAYOR, merged, NOON)
+    assert isinstance(decision, Refused)
+    assert decision.reason == "unknown"
 
 
 def test_a_promotion_takes_a_reason_of_the_policy(policy: Policy) -> None:

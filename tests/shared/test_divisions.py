@@ -1,14 +1,11 @@
 """The hierarchy of division codes: examples, and laws that hold for every code."""
 
-from datetime import date
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.divisions import (
     CITY,
-    Division,
     DivisionCode,
     Tier,
     ancestor,
@@ -16,6 +13,7 @@ from shared.divisions import (
     next_tier,
     parent,
     parse_code,
+    smallest_known,
     tier_of,
 )
 
@@ -48,7 +46,6 @@ def climb(code: DivisionCode) -> list[DivisionCode]:
 )
 def test_the_length_of_a_code_says_its_tier(text: str, tier: Tier | None) -> None:
     assert tier_of(parse_code(text)) is tier
-    assert Division(parse_code(text), "海军广场街道", date(2019, 10, 31)).tier is tier
 
 
 @pytest.mark.parametrize(
@@ -106,3 +103,15 @@ def test_a_code_is_within_exactly_itself_and_what_it_climbs_through(
 @given(codes)
 def test_a_code_reads_back_as_itself(code: DivisionCode) -> None:
     assert parse_code(code) == code
+
+
+@given(code=codes, listed=st.sets(codes))
+def test_the_smallest_known_is_the_first_listed_one_on_the_way_up(
+    code: DivisionCode, listed: set[DivisionCode]
+) -> None:
+    assert smallest_known(code, listed) == next((c for c in climb(code) if c in listed), CITY)
+
+
+@pytest.mark.parametrize("code", ["", "city", "2102", "2102030", "nobody"])
+def test_what_is_no_code_is_known_as_the_city(code: str) -> None:
+    assert smallest_known(code, {"210204"}) == CITY

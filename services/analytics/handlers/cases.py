@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import get_args
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from shared import hearing, tally
 from shared.clock import wall
 from shared.divisions import Tier
 from shared.events import CaseChanged, Topic, Track
-from shared.hearing import Batch, Progress, Unreadable
+from shared.hearing import Batch, Done, Progress, Unreadable
 from shared.postgres import Transaction
 from shared.service import Process
 
@@ -34,7 +35,7 @@ PROJECTION_AGE = Gauge(
 )
 
 
-async def on_cases(batch: Batch, tx: Transaction, now: datetime) -> None:
+async def on_cases(batch: Batch, tx: Transaction, now: datetime) -> Done:
     """Count the newest snapshot of each case, once; `now` has no say in figures."""
     said: list[tuple[UUID, Said]] = []
     strange: list[Unreadable] = []
@@ -46,28 +47,34 @@ async def on_cases(batch: Batch, tx: Transaction, now: datetime) -> None:
         except ValueError:
             strange.append(Unreadable(event.record, "the key is not the id of a case"))
         else:
-            said.append((case_id, Said(event.envelope.order, event.data.case)))
+            envelope = event.envelope
+            said.append((case_id, Said(envelope.order, event.data.case, envelope.occurred_at)))
     await hearing.park(tx, strange)
     cases = decisions.newest(said)
     new: dict[UUID, Contribution] = {
-        case_id: contribution(one.case) for case_id, one in cases.items()
+        case_id: contribution(one.case, one.at) for case_id, one in cases.items()
     }
     before = await store.replace_older(
         tx, [store.Row(case_id, one.order, new[case_id]) for case_id, one in cases.items()]
     )
-    OUTDATED.inc(len(said) - len(before))
     await tally.add(
         tx, decisions.differences((old, new[case_id]) for case_id, old in before.items())
     )
+    return partial(OUTDATED.inc, len(said) - len(before))
 
 
 def noting(progress: Progress) -> hearing.Handle:
     """`on_cases`, noting how far this process has come."""
 
-    async def handle(batch: Batch, tx: Transaction, now: datetime) -> None:
-        await on_cases(batch, tx, now)
-        for event in batch.events[-1:]:
-            progress.appended_at = event.record.appended_at
+    async def handle(batch: Batch, tx: Transaction, now: datetime) -> Done:
+        count = await on_cases(batch, tx, now)
+
+        def done() -> None:
+            count()
+            for event in batch.events[-1:]:
+                progress.appended_at = event.record.appended_at
+
+        return done
 
     return handle
 

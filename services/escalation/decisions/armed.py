@@ -49,7 +49,10 @@ class Given(NamedTuple):
 
 
 class Armed(NamedTuple):
-    """What escalation keeps of a case. `said` is the last seq of its orders."""
+    """What escalation keeps of a case. `said` is the last seq of its orders.
+
+    `traceparent`: the trace of the snapshot that armed it, which its orders carry on.
+    """
 
     case_id: UUID
     order: Order
@@ -62,15 +65,17 @@ class Armed(NamedTuple):
     clocks: tuple[Clock, ...]
     given: tuple[Given, ...] = ()
     said: int = 0
+    traceparent: str | None = None
 
 
 class News(NamedTuple):
-    """A snapshot of a case, its place among those of the case, and when the router made it."""
+    """A snapshot of a case, its place among those of it, when it was made, and its trace."""
 
     case_id: UUID
     order: Order
     changed_at: datetime
     case: CaseSnapshot
+    traceparent: str | None = None
 
 
 def arm(before: Armed | None, news: News) -> Armed:
@@ -82,7 +87,7 @@ def arm(before: Armed | None, news: News) -> Armed:
     running = {clock.name: clock for clock in before.clocks} if before else {}
     given = {one.name: one for one in before.given} if before else {}
     clocks = [
-        armed_clock(clock, running.pop(clock.name, None), given.pop(clock.name, None))
+        armed_clock(clock, case, running.pop(clock.name, None), given.pop(clock.name, None))
         for clock in (case.clocks if is_open else ())
     ]
     stopped = [Given(c.name, c.started, c.warned) for c in running.values() if c.warned]
@@ -98,19 +103,22 @@ def arm(before: Armed | None, news: News) -> Armed:
         clocks=tuple(clocks),
         given=(*given.values(), *stopped),
         said=before.said if before else 0,
+        traceparent=news.traceparent if is_open else None,
     )
 
 
-def armed_clock(clock: ClockSnapshot, running: Clock | None, given: Given | None) -> Clock:
-    """A clock of a snapshot with what is remembered of it."""
+def armed_clock(
+    clock: ClockSnapshot, case: CaseSnapshot, running: Clock | None, given: Given | None
+) -> Clock:
+    """A clock of a snapshot with what is remembered of it; unsaid, its owner holds the case."""
     remembered = running or given
     warned = remembered.warned if remembered and remembered.started == clock.started else 0
     same = running is not None and running.generation == clock.generation
     return Clock(
         clock.name,
         clock.generation,
-        clock.owner_division,
-        clock.owner_role,
+        clock.owner_division or case.holder,
+        clock.owner_role or case.role,
         clock.started,
         clock.due,
         tuple(sorted(clock.warn)),

@@ -53,7 +53,7 @@ def breach_reason(clock: Clock) -> Reason | None:
 
 
 def repeat_reason(clock: Clock) -> Reason:
-    """What offices are told while a breach lasts. The policy's most reminders are the router's."""
+    """What offices are told each time `repeat` has passed while a breach lasts: without end."""
     return "reminder" if clock.on_breach == "remind" else "supervision"
 
 

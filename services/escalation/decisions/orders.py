@@ -24,6 +24,7 @@ class OrderGiven(NamedTuple):
     tier: Tier | None
     due_at: datetime
     fired_at: datetime
+    traceparent: str | None = None
 
 
 def order_id(case_id: UUID, clock: str, generation: int, action: Action) -> UUID:
@@ -49,6 +50,7 @@ def order_of(armed: Armed, clock: Clock, action: Action, now: datetime) -> Order
         tier=armed.tier,
         due_at=moment(armed, clock.due),
         fired_at=now,
+        traceparent=armed.traceparent,
     )
 
 

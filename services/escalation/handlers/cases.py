@@ -63,7 +63,9 @@ def read(batch: Batch) -> tuple[dict[UUID, News], list[UUID], list[Unreadable]]:
             answers.append(data.change.order)
         last = latest.get(case_id)
         if last is None or envelope.order > last.order:
-            latest[case_id] = News(case_id, envelope.order, envelope.occurred_at, data.case)
+            latest[case_id] = News(
+                case_id, envelope.order, envelope.occurred_at, data.case, envelope.traceparent
+            )
     return latest, answers, strange
 
 

@@ -7,6 +7,7 @@ unread. Only after the order left the outbox: else it was not said yet.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from prometheus_client import Counter
@@ -27,11 +28,18 @@ MOST_LAG_SECONDS = 5.0
 SAID_AGAIN = Counter("casegrid_escalation_orders_said_again", "Orders that got no answer in time")
 
 
-async def say_again_once(tx: Transaction, at: datetime, clock: str) -> int:
-    """Say unanswered orders again whose pause ended by `at` (wall time); says how many it took."""
+class Again(NamedTuple):
+    """How many orders were looked at, and how many of them were said again."""
+
+    taken: int = 0
+    said: int = 0
+
+
+async def say_again_once(tx: Transaction, at: datetime, clock: str) -> Again:
+    """Say unanswered orders again whose pause ended by `at` (wall time)."""
     taken = await orders.take_to_say_again(tx, at, PAGE)
     if not taken:
-        return 0
+        return Again()
     unsent = await outbox.still_waiting(tx, [one.order.id for one in taken])
     epoch = await outbox.epoch(tx)
     seqs: dict[UUID, int] = {}
@@ -49,8 +57,7 @@ async def say_again_once(tx: Transaction, at: datetime, clock: str) -> int:
     await orders.save(tx, saved)
     await armed.save_said(tx, seqs)
     await outbox.append(tx, sayings)
-    SAID_AGAIN.inc(len(sayings))
-    return len(taken)
+    return Again(len(taken), len(sayings))
 
 
 def lag_seconds() -> float:
@@ -65,10 +72,11 @@ async def step(process: Process) -> float:
     if not hearing_well or lag_seconds() >= MOST_LAG_SECONDS:
         return 1.0
     async with postgres.transaction(process.pool) as tx:
-        taken = await say_again_once(tx, wall(), process.clock.name)
-    if taken:
+        again = await say_again_once(tx, wall(), process.clock.name)
+    SAID_AGAIN.inc(again.said)
+    if again.taken:
         process.wake_relay.call()
-    return 0.0 if taken == PAGE else 1.0
+    return 0.0 if again.taken == PAGE else 1.0
 
 
 SAY_AGAIN = Timer("say again", "consume", step)

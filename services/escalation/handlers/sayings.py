@@ -30,6 +30,7 @@ def order_saying(given: OrderGiven, order: Order, clock: str) -> Saying:
         occurred_at=given.fired_at,
         caused_by=f"clock/{given.clock}/{given.generation}",
         clock=clock,
+        traceparent=given.traceparent,
     )
     return Saying(Topic.ESCALATION, envelope, data)
 

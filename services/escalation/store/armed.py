@@ -22,7 +22,7 @@ async def load(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Armed]:
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq
+               clocks, given, order_seq, traceparent
         from armed where case_id = any($1::uuid[]) order by case_id for update
         """,
         case_ids,
@@ -35,7 +35,7 @@ async def find(tx: Transaction, case_id: UUID) -> Armed | None:
     row = await tx.fetchrow(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq
+               clocks, given, order_seq, traceparent
         from armed where case_id = $1
         """,
         case_id,
@@ -48,7 +48,7 @@ async def take_due(tx: Transaction, now: datetime, limit: int) -> list[Armed]:
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq
+               clocks, given, order_seq, traceparent
         from armed where next_at <= $1 order by next_at limit $2 for update skip locked
         """,
         now,
@@ -70,10 +70,10 @@ async def insert(tx: Transaction, new: Sequence[Armed]) -> set[UUID]:
     rows = await tx.fetch(
         """
         insert into armed (case_id, epoch, seq, changed_at, started_at, tier, holder,
-                           accused_division, open, clocks, given, next_at)
+                           accused_division, open, clocks, given, next_at, traceparent)
         select * from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[],
                              $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bool[],
-                             $10::json[], $11::json[], $12::timestamptz[])
+                             $10::json[], $11::json[], $12::timestamptz[], $13::text[])
         on conflict do nothing returning case_id
         """,
         *columns(new),
@@ -88,12 +88,13 @@ async def update(tx: Transaction, changed: Sequence[Armed]) -> None:
         update armed a
         set epoch = n.epoch, seq = n.seq, changed_at = n.changed_at, started_at = n.started_at,
             tier = n.tier, holder = n.holder, accused_division = n.accused_division,
-            open = n.open, clocks = n.clocks, given = n.given, next_at = n.next_at
+            open = n.open, clocks = n.clocks, given = n.given, next_at = n.next_at,
+            traceparent = n.traceparent
         from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[],
                     $6::text[], $7::text[], $8::text[], $9::bool[], $10::json[], $11::json[],
-                    $12::timestamptz[])
+                    $12::timestamptz[], $13::text[])
             as n (case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division,
-                  open, clocks, given, next_at)
+                  open, clocks, given, next_at, traceparent)
         where a.case_id = n.case_id
         """,
         *columns(changed),
@@ -144,6 +145,7 @@ def columns(cases: Sequence[Armed]) -> tuple[list[object], ...]:
         [packed(a.clocks) for a in cases],
         [packed(a.given) if a.given else None for a in cases],
         [next_at(a) for a in cases],
+        [a.traceparent for a in cases],
     )
 
 
@@ -168,6 +170,7 @@ def armed_of(row: asyncpg.Record) -> Armed:
         clocks_of(row["clocks"]),
         tuple(Given(*values) for values in orjson.loads(given)) if given else (),
         row["order_seq"],
+        row["traceparent"],
     )
 
 

@@ -64,7 +64,7 @@ async def take_to_say_again(tx: Transaction, at: datetime, limit: int) -> list[O
     rows = await tx.fetch(
         """
         select o.order_id, o.case_id, o.clock, o.generation, o.action, o.tier, o.due_at, o.fired_at,
-               o.first_said_at, o.said, o.next_say_at, a.order_seq
+               o.first_said_at, o.said, o.next_say_at, a.order_seq, a.traceparent
         from orders o join armed a using (case_id)
         where o.next_say_at <= $1 order by o.next_say_at limit $2 for update of o, a skip locked
         """,
@@ -82,6 +82,7 @@ async def take_to_say_again(tx: Transaction, at: datetime, limit: int) -> list[O
                 Tier(row["tier"]) if row["tier"] else None,
                 row["due_at"],
                 row["fired_at"],
+                row["traceparent"],
             ),
             row["first_said_at"],
             row["said"],

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from uuid_utils.compat import uuid7
 
-from services.intake.decisions.petitions import Petition, Submission
+from services.intake.decisions.petitions import Addition, Petition, Submission
 from services.intake.decisions.policy import Policy
 from shared.events import Channel, Kind
 from shared.http import Problem
@@ -193,7 +193,9 @@ def query_code() -> str:
     return letters
 
 
-def submission(given: NewPetition, raw: bytes, key: str | None, now: datetime) -> Submission:
+def submission(
+    given: NewPetition, raw: bytes, key: str | None, now: datetime, trace: str
+) -> Submission:
     """A new petition of what was sent, received `now` (promise time)."""
     place, accused = given.place, given.accused
     petition = Petition(
@@ -215,8 +217,17 @@ def submission(given: NewPetition, raw: bytes, key: str | None, now: datetime) -
         contact=given.contact is not None,
         idempotency_key=key,
         body_hash=hashlib.sha256(raw).digest() if key else None,
+        traceparent=trace,
     )
     return Submission(petition, for_vault(given.person), for_vault(given.contact))
+
+
+def addition(
+    given: NewSupplement, raw: bytes, key: str | None, now: datetime, trace: str
+) -> Addition:
+    """What a resident adds, received `now` (promise time)."""
+    body_hash = hashlib.sha256(raw).digest() if key else None
+    return Addition(uuid7(), given.text, now, key, body_hash, trace)
 
 
 def for_vault(who: Person | Contact | None) -> str | None:

@@ -15,7 +15,7 @@ from services.intake.decisions.petitions import may_see
 from services.intake.store import petitions, reading
 from services.intake.store.petitions import Guarded
 from shared.events import Reading
-from shared.http import Problem, actor, json, process_of
+from shared.http import Problem, json, officer, process_of
 from shared.identity import Actor
 from shared.postgres import Transaction, transaction
 
@@ -64,16 +64,6 @@ async def text(request: Request, petition_id: UUID) -> Response:
             "supplements": [one._asdict() for one in added],
         }
     )
-
-
-def officer(request: Request) -> Actor:
-    """Who asks, if they hold an office. Raises a 401 or 403 `Problem`."""
-    who = actor(request)
-    if who.roles <= {"resident"}:
-        raise Problem(
-            403, "not-an-officer", "Only officers may ask this; use a token of an office."
-        )
-    return who
 
 
 async def in_area(tx: Transaction, petition_id: UUID, who: Actor) -> Guarded:

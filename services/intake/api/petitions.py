@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 
 from services.intake.api.bodies import NewPetition, check, schema_of, submission
+from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused, trace_of
 from services.intake.api.routing import routes
 from services.intake.handlers.loops import intake_of
 from services.intake.handlers.petitions import (
@@ -20,22 +21,13 @@ from services.intake.handlers.petitions import (
 )
 from shared.http import Problem, busy, invalid, json, process_of, require_json
 
-KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "1 to 200 printable ASCII characters. The same key with the same body gets the"
-    " same answer again; with another body it is refused.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-}
-
 
 @routes.post(
     "/petitions",
     tags=["petitions"],
     status_code=202,
     summary="Hand in a petition",
-    openapi_extra={"parameters": [KEY], **schema_of(NewPetition)},
+    openapi_extra={"parameters": [KEY, TRACE], **schema_of(NewPetition)},
     responses={
         400: {"description": "the body is not readable JSON"},
         413: {"description": "the body is too large"},
@@ -58,7 +50,7 @@ async def accept(request: Request) -> Response:
     now = process.clock.now()
     check(given, intake.shelf.policy, now)
     try:
-        outcome = await intake.commits.accept(submission(given, raw, key, now))
+        outcome = await intake.commits.accept(submission(given, raw, key, now, trace_of(request)))
     except Full:
         raise busy("Too many petitions arrive just now; nothing was kept. Try again.", 1) from None
     except Unanswered:
@@ -67,19 +59,6 @@ async def accept(request: Request) -> Response:
             " `Idempotency-Key`: then it is kept once, whatever happened."
         ) from None
     return answer(outcome)
-
-
-def key_of(request: Request) -> str | None:
-    """The idempotency key of a request. Raises a 422 `Problem`."""
-    key = request.headers.get("idempotency-key")
-    if key is None or (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
-        return key
-    raise Problem(
-        422,
-        "invalid-request",
-        "The header `Idempotency-Key` is wrong; correct it and send again.",
-        errors=[{"field": "Idempotency-Key", "says": "1 to 200 printable ASCII characters"}],
-    )
 
 
 def answer(outcome: Outcome) -> Response:
@@ -97,13 +76,9 @@ def answer(outcome: Outcome) -> Response:
                     "readings": f"/petitions/{stored.id}/readings",
                 },
             }
-            return json(body, 202, {"Idempotency-Replayed": "true"} if replayed else None)
+            return json(body, 202, REPLAYED if replayed else None)
         case OtherBody():
-            raise Problem(
-                422,
-                "idempotency-key-reused",
-                "This `Idempotency-Key` belongs to another petition. Use a new key for a new one.",
-            )
+            raise key_reused()
         case Unstorable():
             raise Problem(
                 422,

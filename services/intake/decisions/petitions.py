@@ -41,6 +41,7 @@ class Petition(NamedTuple):
     contact: bool
     idempotency_key: str | None
     body_hash: bytes | None
+    traceparent: str | None
 
 
 class Submission(NamedTuple):
@@ -49,6 +50,17 @@ class Submission(NamedTuple):
     petition: Petition
     person: str | None = None
     contact: str | None = None
+
+
+class Addition(NamedTuple):
+    """What a resident adds to a petition; received in promise time."""
+
+    id: UUID
+    text: str
+    received_at: datetime
+    idempotency_key: str | None
+    body_hash: bytes | None
+    traceparent: str | None
 
 
 class UnreadPetition(NamedTuple):
@@ -70,6 +82,7 @@ class UnreadPetition(NamedTuple):
     happened_at: datetime | None
     received_at: datetime
     contact: bool
+    traceparent: str | None
 
 
 def to_read(petition: UnreadPetition) -> ToRead:

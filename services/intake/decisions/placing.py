@@ -7,11 +7,12 @@ queue of the smallest division known.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import cos, hypot, radians
 
-from shared.divisions import CITY, DivisionCode, is_within
+from shared.divisions import CITY, DivisionCode, is_within, smallest_known
 from shared.events import PlaceRow
 
 NEAR_METRES = 500.0
@@ -55,7 +56,7 @@ def names(places: Iterable[PlaceRow], known: Collection[DivisionCode]) -> list[N
     divisions: dict[str, list[DivisionCode]] = {}
     for place in places:
         code = smallest_known(place.division, known)
-        if code is not None and code not in divisions.setdefault(place.name, []):
+        if code != CITY and code not in divisions.setdefault(place.name, []):
             divisions[place.name].append(code)
     return [
         Name(
@@ -66,14 +67,6 @@ def names(places: Iterable[PlaceRow], known: Collection[DivisionCode]) -> list[N
         for text, codes in divisions.items()
         if codes
     ]
-
-
-def smallest_known(code: str, known: Collection[DivisionCode]) -> DivisionCode | None:
-    """The division, or the smallest one above it that we know; None when there is none."""
-    for digits in range(len(code), _DISTRICT - 1, -3):
-        if (division := DivisionCode(code[:digits])) in known:
-            return division
-    return None
 
 
 def place_by_names(
@@ -102,7 +95,8 @@ def _agreed(
     resident mixed something up, and sending a grid worker to the wrong grid costs more than the
     five minutes of the district's dispatcher. So too an estate outside the street that is named,
     except where the subject names the estate and only the text the street (it is often the office
-    written to), or where the street's name is bare (it is then the whole neighbourhood).
+    written to), or where the street's name is bare and said but once (it is then the whole
+    neighbourhood).
     """
     held: set[DivisionCode] = {scope}
     best: list[tuple[DivisionCode, Name]] = []
@@ -117,7 +111,12 @@ def _agreed(
             heard = [(code, name) for code, name in below if len(code) <= upto]
             if heard:
                 best = heard
-                binding = {code for code, name in heard if upto == _DISTRICT or not name.bare}
+                said = Counter(name.text for name in source)
+                binding = {
+                    code
+                    for code, name in heard
+                    if upto == _DISTRICT or not name.bare or said[name.text] > 1
+                }
                 held = binding or held
             if heard or (above and below):
                 break
@@ -153,7 +152,7 @@ class Surroundings:
         self._cells: dict[tuple[int, int], list[tuple[float, float, DivisionCode, str]]] = {}
         for place in places:
             code = smallest_known(place.division, known)
-            if code is not None and place.lat is not None and place.lon is not None:
+            if code != CITY and place.lat is not None and place.lon is not None:
                 cell = self._cells.setdefault(_cell(place.lat, place.lon), [])
                 cell.append((place.lat, place.lon, code, place.name))
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import orjson
 
+from services.intake.decisions.emergencies import Emergencies, compile_emergencies
+from services.intake.decisions.learned import MatterClass, compile_model, matter_classes
 from services.intake.decisions.reading import Reader, compile_vocabulary
 from shared.events import (
+    CategoryCode,
     CategoryRow,
+    ClassRow,
     Data,
     DivisionRow,
+    DutyRow,
+    ModelRow,
+    OfficeRow,
     PlaceRow,
     PolicyPart,
     PolicyPartKind,
     PolicyPublished,
     WordRow,
+    hash_of_parts,
+    part_body,
 )
 
 Row = TypeVar("Row", bound=Data)
@@ -32,6 +40,8 @@ class Policy:
     reader: Reader
     categories: frozenset[str]
     divisions: Mapping[str, str]
+    classes: Mapping[CategoryCode, tuple[MatterClass, ...]]
+    emergencies: Emergencies
 
 
 class PartBody(NamedTuple):
@@ -44,22 +54,17 @@ class PartBody(NamedTuple):
 
 
 def canonical(part: PolicyPart) -> PartBody:
-    """The part in the one spelling that everybody hashes."""
-    body = {"kind": part.kind, "n": part.n, "rows": part.rows}
-    return PartBody(
-        part.version, part.kind, part.n, orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    )
+    """The part as it is stored."""
+    body = part_body(part.kind, part.n, part.rows)
+    return PartBody(part.version, part.kind, part.n, body)
 
 
 def what_is_missing(published: PolicyPublished, parts: Iterable[PartBody]) -> str | None:
     """Why a version is not whole yet; None when it is."""
-    ordered = sorted(parts, key=lambda part: (part.kind, part.n))
-    if len(ordered) != published.parts:
-        return f"policy version {published.version}: {len(ordered)} of {published.parts} parts"
-    sha256 = hashlib.sha256()
-    for part in ordered:
-        sha256.update(part.body + b"\n")
-    if sha256.hexdigest() != published.sha256:
+    there = [(part.kind, part.n, part.body) for part in parts]
+    if len(there) != published.parts:
+        return f"policy version {published.version}: {len(there)} of {published.parts} parts"
+    if hash_of_parts(there) != published.sha256:
         return f"policy version {published.version}: its parts have another sha256"
     return None
 
@@ -71,16 +76,26 @@ def compile_policy(version: int, parts: Iterable[PartBody]) -> Policy:
         rows.setdefault(part.kind, []).extend(orjson.loads(part.body)["rows"])
     divisions = _rows(DivisionRow, rows.get("divisions"))
     categories = _rows(CategoryRow, rows.get("categories"))
+    words = _rows(WordRow, rows.get("vocabulary"))
+    classes = _rows(ClassRow, rows.get("classes"))
     return Policy(
         version=version,
         reader=compile_vocabulary(
-            _rows(WordRow, rows.get("vocabulary")),
+            words,
             _rows(PlaceRow, rows.get("places")),
             categories,
             divisions,
+            compile_model(_rows(ModelRow, rows.get("model")), classes),
         ),
         categories=frozenset(category.code for category in categories),
         divisions={division.code: division.name for division in divisions},
+        classes=matter_classes(classes),
+        emergencies=compile_emergencies(
+            words,
+            categories,
+            _rows(OfficeRow, rows.get("offices")),
+            _rows(DutyRow, rows.get("duties")),
+        ),
     )
 
 

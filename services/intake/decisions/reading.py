@@ -10,11 +10,12 @@ How a category is scored (all numbers [ours], tuned on labelled petitions):
     gain(word)      = weight * length * (2.5 if in the subject, + 2 - 2^(1-n) if n times in text)
                       length = 0.8 + 0.1 per character, at most 1.4: a longer word is more specific
     score(category) = sum of its words' gains, * 1.2 if the petition's kind is the category's own
-    confidence      = evidence * clarity * voices, of the best score s1 and the second s2
+    confidence      = evidence * clarity * voices * trust, of the best score s1 and the second s2
                       evidence = 1 - e^(-s1 / 3), clarity = 0.35 + 0.65 (s1 - s2) / s1
                       voices   = 1, but 1 - 2^-n of n different words where the matter would be
                                  handed off at once (emergencies, accusations): one word in
                                  passing, "we even called 110", must never make an emergency
+                      trust    = how far labelled petitions bear out its class: see `learned`
 
 The best category is named however small its confidence: whether that is enough is the router's
 decision, by the threshold of its policy. A sign is set when its words weigh 1 or more together.
@@ -23,20 +24,20 @@ decision, by the threshold of its policy. A sign is set when its words weigh 1 o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import exp
 from typing import Final, Literal, TypeAlias, get_args
 
-from ahocorasick import Automaton
-
+from services.intake.decisions.learned import Learned
+from services.intake.decisions.matching import Matcher, octets_of, text_of
 from services.intake.decisions.placing import (
     Name,
     Surroundings,
     names,
     place_by_names,
-    smallest_known,
 )
-from shared.divisions import CITY, DivisionCode
+from shared.divisions import CITY, DivisionCode, smallest_known
 from shared.events import (
     Candidate,
     CategoryCode,
@@ -56,6 +57,7 @@ HEAD: Final = 6_000
 TAIL: Final = 2_000
 """Characters read of a long text: people say what they want at the beginning or at the end."""
 
+UNTAUGHT: Final = Learned(bias=(), weights={}, classes={})
 _IN_SUBJECT: Final = 2.5
 _TIMES: Final = (0.0, 1.0, 1.5, 1.75, 1.875, 1.9375)
 _SAME_KIND: Final = 1.2
@@ -105,6 +107,7 @@ def compile_vocabulary(
     places: Iterable[PlaceRow],
     categories: Iterable[CategoryRow],
     divisions: Iterable[DivisionRow],
+    learned: Learned = UNTAUGHT,
 ) -> Reader:
     """The reader of one policy version. ValueError for a word that means nothing we know."""
     matters = {category.code: category for category in categories}
@@ -115,13 +118,13 @@ def compile_vocabulary(
         _check(row, matters)
         meanings.setdefault(row.word.lower(), {})[row.means] = row.weight
     gazetteer = {name.text.lower(): name for name in names(places, known)}
-    automaton = Automaton()
-    for text in meanings.keys() | gazetteer.keys():
-        entry = _entry(text, meanings.get(text, {}), gazetteer.get(text))
-        octets = _octets(text)
-        automaton.add_word(octets, (len(octets), entry))
-    automaton.make_automaton()
-    return Reader(automaton, matters, known, Surroundings(places, known))
+    matcher = Matcher(
+        {
+            text: _entry(text, meanings.get(text, {}), gazetteer.get(text))
+            for text in meanings.keys() | gazetteer.keys()
+        }
+    )
+    return Reader(matcher, matters, known, Surroundings(places, known), learned)
 
 
 def _check(row: WordRow, matters: Collection[CategoryCode]) -> None:
@@ -149,16 +152,18 @@ class Reader:
 
     def __init__(
         self,
-        automaton: Automaton,
+        matcher: Matcher[_Entry],
         matters: Mapping[CategoryCode, CategoryRow],
         known: Collection[DivisionCode],
         surroundings: Surroundings,
+        learned: Learned,
     ) -> None:
-        self._automaton = automaton
+        self._matcher = matcher
         self._kinds = {code: row.kind for code, row in matters.items()}
         self._handed_off = {code for code, row in matters.items() if row.track == "handoff"}
         self._known = known
         self._surroundings = surroundings
+        self._learned = learned
 
     def read(self, petition: ToRead) -> Reading:
         """The reading of a petition. A given category or code that this policy lacks is ignored."""
@@ -174,7 +179,7 @@ class Reader:
         return Reading(
             category=best,
             basis="given" if given else "suggested" if best else "none",
-            confidence=1.0 if given else self._confidence(ranked, voices),
+            confidence=1.0 if given else self._confidence(ranked, voices, gains),
             candidates=_candidates(ranked),
             words=_words_that_spoke(gains, best, signs),
             division=division,
@@ -185,22 +190,12 @@ class Reader:
 
     def _hear(self, string: str) -> _Heard:
         """What is found in one string; of overlapping finds, those not inside a longer one."""
-        octets = _octets(string)
-        kept: list[tuple[int, int, _Entry]] = []
-        for last, (length, entry) in self._automaton.iter(octets):
-            start = last + 1 - length
-            # Finds come by their end, the longest first: one inside another shares its end
-            # with the find before it, or is the find before it.
-            if kept and kept[-1][1] == last:
-                continue
-            while kept and kept[-1][0] >= start:
-                kept.pop()
-            kept.append((start, last, entry))
+        octets = octets_of(string)
         heard = _Heard([], [])
-        for _, last, entry in kept:
+        for entry, last in self._matcher.find(octets):
             if entry.categories or entry.signs:
                 heard.words.append(entry)
-            if entry.name and not entry.name.lends_itself_to(_text(octets[last + 1 : last + 20])):
+            if entry.name and not entry.name.lends_itself_to(text_of(octets[last + 1 : last + 20])):
                 heard.names.append(entry.name)
         return heard
 
@@ -208,8 +203,10 @@ class Reader:
         self, petition: ToRead, subject: Sequence[Name], text: Sequence[Name]
     ) -> tuple[str, PlacedBy, str | None]:
         """The smallest division known, how it was found, and the place name that said so."""
-        if petition.division and (code := smallest_known(petition.division, self._known)):
-            return code, "code", None
+        if petition.division:
+            code = smallest_known(petition.division, self._known)
+            if code != CITY:
+                return code, "code", None
         if petition.lat is not None and petition.lon is not None:
             near = self._surroundings.nearest(petition.lat, petition.lon)
             if near is not None:
@@ -233,8 +230,24 @@ class Reader:
                 scores[code] *= _SAME_KIND
         return scores, voices
 
+    def taught(self, learned: Learned) -> Reader:
+        """The same reader with another model."""
+        other = copy(self)
+        other._learned = learned
+        return other
+
+    def heard(self, petition: ToRead) -> dict[str, float]:
+        """The words of the vocabulary that a petition holds, and how loudly each was said."""
+        words = _gains(
+            self._hear(petition.subject).words, self._hear(_bounded(petition.text)).words
+        )
+        return {entry.text: gain for entry, gain in words.items()}
+
     def _confidence(
-        self, ranked: Sequence[tuple[CategoryCode, float]], voices: Mapping[CategoryCode, int]
+        self,
+        ranked: Sequence[tuple[CategoryCode, float]],
+        voices: Mapping[CategoryCode, int],
+        gains: Mapping[_Entry, float],
     ) -> float:
         """How far the best category is to be believed, 0 to 1; the module says how."""
         if not ranked:
@@ -245,20 +258,8 @@ class Reader:
         confidence *= _UNCLEAR + (1 - _UNCLEAR) * (best - second) / best
         if code in self._handed_off:
             confidence *= 1 - 0.5 ** voices[code]
+        confidence *= self._learned.trust(code, {e.text: gain for e, gain in gains.items()})
         return round(confidence, 3)
-
-
-def _octets(text: str) -> str:
-    """The UTF-8 of a text, a letter an octet: what the automaton walks.
-
-    It looks through the next letters of a node one by one, and 900 Chinese ones begin our words:
-    as octets no node has more than 64, and a text is walked in a third of the time.
-    """
-    return text.lower().encode(errors="replace").decode("latin-1")
-
-
-def _text(octets: str) -> str:
-    return octets.encode("latin-1").decode(errors="ignore")
 
 
 def _bounded(text: str) -> str:

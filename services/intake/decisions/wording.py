@@ -26,7 +26,7 @@ STAGES: Mapping[Stage, Words] = {
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How far a petition got. All times are promise time; None: not yet."""
+    """How far a petition got; `unit` is a name. All times are promise time; None: not yet."""
 
     number: str
     stored_at: datetime
@@ -38,13 +38,13 @@ class Receipt:
     next_deadline: datetime | None
 
 
-def status(receipt: Receipt, unit_name: str | None) -> Words:
+def status(receipt: Receipt) -> Words:
     """One sentence on where it is now."""
-    if receipt.stage is None or unit_name is None:
+    if receipt.stage is None or receipt.unit is None:
         return _on_its_way(receipt)
     stage = STAGES[receipt.stage]
-    zh = f"您的诉求目前在“{unit_name}”：{stage['zh']}。"
-    en = f"Your petition is with {unit_name}: {stage['en']}."
+    zh = f"您的诉求目前在“{receipt.unit}”：{stage['zh']}。"
+    en = f"Your petition is with {receipt.unit}: {stage['en']}."
     if receipt.next_deadline is not None:
         due = receipt.next_deadline.astimezone(ZONE)
         zh += f"下一个办理时限：{due:%Y-%m-%d %H:%M}。"

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from services.intake.decisions.petitions import Addition
+from services.intake.store.reading import PendingSupplement
 from shared.events import (
     Envelope,
     Order,
@@ -25,18 +27,21 @@ class Voice(NamedTuple):
     epoch: int
     clock: str
 
-    def received(self, petition_id: UUID, data: PetitionReceived, now: datetime) -> Saying:
+    def received(
+        self, petition_id: UUID, data: PetitionReceived, now: datetime, trace: str | None
+    ) -> Saying:
         """Always the first event of a petition."""
-        return self._saying(petition_id, petition_id, "received", 1, data, now)
+        return self._saying(petition_id, petition_id, "received", 1, data, now, trace)
 
     def supplemented(
-        self, petition_id: UUID, supplement_id: UUID, seq: int, received_at: datetime, now: datetime
+        self, petition_id: UUID, added: Addition | PendingSupplement, seq: int, now: datetime
     ) -> Saying:
         """The resident added something."""
         data = PetitionSupplemented(
-            type="casegrid.petition.supplemented.v1", received_at=received_at
+            type="casegrid.petition.supplemented.v1", received_at=added.received_at
         )
-        return self._saying(petition_id, supplement_id, "supplemented", seq, data, now)
+        trace = added.traceparent
+        return self._saying(petition_id, added.id, "supplemented", seq, data, now, trace)
 
     def _saying(
         self,
@@ -46,6 +51,7 @@ class Voice(NamedTuple):
         seq: int,
         data: PetitionReceived | PetitionSupplemented,
         now: datetime,
+        trace: str | None,
     ) -> Saying:
         envelope = Envelope(
             event_id=derived_id(what, cause),
@@ -56,5 +62,6 @@ class Voice(NamedTuple):
             occurred_at=now,
             caused_by=f"http:{cause}",
             clock=self.clock,
+            traceparent=trace,
         )
         return Saying(Topic.INTAKE, envelope, data)

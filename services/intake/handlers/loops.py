@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from services.intake.decisions.petitions import accepted_at
 from services.intake.handlers import reading
 from services.intake.handlers.announcing import Voice
+from services.intake.handlers.codes import WrongCodes
 from services.intake.handlers.petitions import GroupCommit
 from services.intake.handlers.policy import Shelf
 from services.intake.store import reading as store
@@ -31,11 +32,12 @@ class Intake:
 
     commits: GroupCommit
     shelf: Shelf
+    wrong_codes: WrongCodes
 
 
 async def open_intake(process: Process) -> Intake:
     """Make what a process holds, with the newest policy that its database has."""
-    intake = Intake(GroupCommit(process.settings.accept_queue), Shelf())
+    intake = Intake(GroupCommit(process.settings.accept_queue), Shelf(), WrongCodes())
     async with process.pool.acquire(timeout=10) as connection:
         await intake.shelf.newest(connection)
     return intake
@@ -71,10 +73,11 @@ async def read(process: Process) -> float:
         return REST_SECONDS
     process.health.well("policy")
     async with transaction(process.pool) as tx:
-        n = await reading.read_once(tx, process.clock.now(), policy, voice_of(process))
-    if n:
+        page = await reading.read_once(tx, process.clock.now(), policy, voice_of(process))
+    page.note()
+    if any(page):
         process.wake_relay.call()
-    if n == reading.PAGE:
+    if sum(page) == reading.PAGE:
         return 0
     await process.wake_read.wait(POLL_SECONDS)
     return REST_SECONDS

@@ -16,9 +16,8 @@ from uuid import UUID
 
 import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
-from uuid_utils.compat import uuid7
 
-from services.intake.decisions.petitions import Petition, Submission
+from services.intake.decisions.petitions import Addition, Petition, Submission
 from services.intake.handlers.announcing import Voice
 from services.intake.store import petitions as store
 from services.intake.store import reading, receipts
@@ -52,7 +51,7 @@ class Accepted(NamedTuple):
 
 
 class OtherBody(NamedTuple):
-    """The key was used for another petition."""
+    """The key was used for something else."""
 
 
 class Unstorable(NamedTuple):
@@ -131,7 +130,6 @@ async def settle(pool: Pool, group: Sequence[Waiting]) -> str | None:
         if len(group) > 1:
             weather = [await settle(pool, [one]) for one in group]
             return next(filter(None, weather), None)
-        UNSTORABLE.inc()
         outcomes = [Unstorable()]
     except WEATHER as weather:
         telemetry.WEATHER.labels("group commit", type(weather).__name__).inc()
@@ -141,9 +139,21 @@ async def settle(pool: Pool, group: Sequence[Waiting]) -> str | None:
         refuse(group, bug)
         raise
     for one, outcome in zip(group, outcomes, strict=True):
+        count(outcome)
         if not one.answer.done():
             one.answer.set_result(outcome)
     return None
+
+
+def count(outcome: Outcome) -> None:
+    """One more, after its commit."""
+    match outcome:
+        case Accepted(replayed=True):
+            REPLAYED.inc()
+        case Accepted():
+            ACCEPTED.inc()
+        case Unstorable():
+            UNSTORABLE.inc()
 
 
 def refuse(group: Sequence[Waiting], reason: Exception) -> None:
@@ -162,7 +172,6 @@ async def take_in(tx: Transaction, submissions: Sequence[Submission]) -> list[Ou
         if one.petition.idempotency_key and one.petition.id not in numbers
     }
     earlier = await store.by_keys(tx, known) if known else {}
-    ACCEPTED.inc(len(numbers))
     return [outcome_of(one.petition, numbers.get(one.petition.id), earlier) for one in submissions]
 
 
@@ -175,19 +184,30 @@ def outcome_of(petition: Petition, number: str | None, earlier: dict[str, Stored
     first = earlier[petition.idempotency_key]
     if first.body_hash != petition.body_hash:
         return OtherBody()
-    REPLAYED.inc()
     return Accepted(first, replayed=True)
 
 
+class Kept(NamedTuple):
+    """What a resident added is stored; `replayed` when an earlier request with the key did it."""
+
+    id: UUID
+    received_at: datetime
+    replayed: bool
+
+
 async def supplement(
-    tx: Transaction, petition_id: UUID, text: str, now: datetime, voice: Voice
-) -> UUID:
+    tx: Transaction, petition_id: UUID, added: Addition, voice: Voice
+) -> Kept | OtherBody:
     """Keep what a resident added. It is said at once, or after the petition if that is unread."""
-    supplement_id = uuid7()
     unread = await reading.waits_to_be_read(tx, petition_id)
-    await reading.add_supplement(tx, petition_id, supplement_id, text, now, said=not unread)
+    if not await reading.add_supplement(tx, petition_id, added, said=not unread):
+        assert added.idempotency_key is not None, "only a key can have been there before"
+        first = await reading.supplement_of_key(tx, petition_id, added.idempotency_key)
+        if first.body_hash != added.body_hash:
+            return OtherBody()
+        return Kept(first.id, first.received_at, replayed=True)
     if not unread:
         seq = await receipts.next_seq(tx, petition_id)
-        said = voice.supplemented(petition_id, supplement_id, seq, now, now)
+        said = voice.supplemented(petition_id, added, seq, added.received_at)
         await outbox.append(tx, [said])
-    return supplement_id
+    return Kept(added.id, added.received_at, replayed=False)

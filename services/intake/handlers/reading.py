@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from prometheus_client import Counter, Histogram
@@ -37,11 +38,23 @@ PAGE_SECONDS = Histogram(
 )
 
 
-async def read_once(tx: Transaction, now: datetime, policy: Policy, voice: Voice) -> int:
-    """Read the oldest unread petitions, at most a page; returns how many left the queue."""
+class PageRead(NamedTuple):
+    """How many petitions left the queue: those that were read, and those that nobody could."""
+
+    read: int = 0
+    failed: int = 0
+
+    def note(self) -> None:
+        """So many more, after their commit."""
+        READ.labels("read").inc(self.read)
+        READ.labels("failed").inc(self.failed)
+
+
+async def read_once(tx: Transaction, now: datetime, policy: Policy, voice: Voice) -> PageRead:
+    """Read the oldest unread petitions, at most a page."""
     page = await store.unread_page(tx, PAGE)
     if not page:
-        return 0
+        return PageRead()
     with PAGE_SECONDS.time():
         try:
             async with tx.transaction():
@@ -52,17 +65,15 @@ async def read_once(tx: Transaction, now: datetime, policy: Policy, voice: Voice
             raise
         except Exception as poison:  # noqa: BLE001 (whatever a text does, the others go on)
             logger.warning("a page could not be read: %s; reading singly", type(poison).__name__)
-            for petition in page:
-                await read_alone(tx, petition, now, policy, voice)
-        else:
-            READ.labels("read").inc(len(page))
-    return len(page)
+            alone = [await read_alone(tx, one, now, policy, voice) for one in page]
+            return PageRead(sum(alone), len(page) - sum(alone))
+    return PageRead(len(page))
 
 
 async def read_alone(
     tx: Transaction, petition: UnreadPetition, now: datetime, policy: Policy, voice: Voice
-) -> None:
-    """One petition of a page that failed; it leaves the queue either way."""
+) -> bool:
+    """One petition of a page that failed; says if it was read. It leaves the queue either way."""
     try:
         async with tx.transaction():
             readings = await read_all(policy.reader, [petition])
@@ -73,9 +84,8 @@ async def read_alone(
         # Never the trace: an exception may quote the text.
         logger.error("petition %s could not be read: %s", petition.id, type(poison).__name__)  # noqa: TRY400
         await keep_and_say(tx, [petition], [FAILED], now, policy, voice)
-        READ.labels("failed").inc()
-    else:
-        READ.labels("read").inc()
+        return False
+    return True
 
 
 async def read_all(reader: Reader, page: Sequence[UnreadPetition]) -> list[Reading]:
@@ -106,10 +116,10 @@ async def keep_and_say(
     sayings: list[Saying] = []
     for petition, reading in zip(page, readings, strict=True):
         data = received(petition, reading, policy.version)
-        sayings.append(voice.received(petition.id, data, now))
+        sayings.append(voice.received(petition.id, data, now, petition.traceparent))
         added_here = pending.get(petition.id, ())
         for seq, added in enumerate(added_here, start=2):
-            sayings.append(voice.supplemented(petition.id, added.id, seq, added.received_at, now))
+            sayings.append(voice.supplemented(petition.id, added, seq, now))
         read.append(Read(petition.id, reading, said_seq=1 + len(added_here)))
     await store.save_read(tx, read, policy.version, now)
     await outbox.append(tx, sayings)

@@ -1,22 +1,29 @@
-"""Receipts follow the case: one update per batch, with the newest snapshot of each case in it."""
+"""Receipts follow the case: one update per batch, with the newest snapshot of each case in it.
+
+What a person said a petition is about is kept too: the reading learns from it.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from prometheus_client import Counter, Histogram
 
 from services.intake.decisions.petitions import accepted_at
+from services.intake.store import labels
 from services.intake.store import receipts as store
+from services.intake.store.labels import Said
 from services.intake.store.receipts import News
 from shared import hearing
 from shared.clock import Clock, wall
 from shared.events import CaseChanged
-from shared.hearing import Batch, Heard, Unreadable
+from shared.hearing import Batch, Done, Heard, Unreadable
 from shared.postgres import Transaction
 
 OPENED = "casegrid.case.opened.v1"
+CLASSIFIED = "casegrid.case.classified.v1"
 
 UPDATED = Counter("casegrid_intake_receipts_updated", "Receipts brought up to date")
 ACCEPT_TO_ROUTED = Histogram(
@@ -26,9 +33,12 @@ ACCEPT_TO_ROUTED = Histogram(
 )
 
 
-async def on_case_changed(batch: Batch, tx: Transaction, now: datetime, clock: Clock) -> None:
+async def on_case_changed(
+    batch: Batch, tx: Transaction, now: datetime, clock: Clock
+) -> Done | None:
     """Keep the newest snapshot of each case, and when it was published and first routed."""
     news: dict[UUID, News] = {}
+    labelled: dict[UUID, Said] = {}
     opened: set[UUID] = set()
     strangers: list[Unreadable] = []
     for heard in batch.events:
@@ -40,13 +50,23 @@ async def on_case_changed(batch: Batch, tx: Transaction, now: datetime, clock: C
         news[petition_id] = newer(news.get(petition_id), told(petition_id, heard, clock))
         if heard.envelope.type == OPENED:
             opened.add(petition_id)
+        if label := said(petition_id, heard):
+            before = labelled.get(petition_id)
+            if before is None or label.order > before.order:
+                labelled[petition_id] = label
     await hearing.park(tx, strangers)
     if not news:
-        return
+        return None
     changed = await store.keep_newest(tx, list(news.values()))
+    if labelled:
+        await labels.keep_labels(tx, list(labelled.values()))
+    return partial(count, changed, opened & changed, wall())
+
+
+def count(changed: set[UUID], opened: set[UUID], heard_at: datetime) -> None:
+    """So many receipts more, and how long the way to the first office was."""
     UPDATED.inc(len(changed))
-    heard_at = wall()
-    for petition_id in opened & changed:
+    for petition_id in opened:
         ACCEPT_TO_ROUTED.observe((heard_at - accepted_at(petition_id)).total_seconds())
 
 
@@ -66,6 +86,15 @@ def told(petition_id: UUID, heard: Heard, clock: Clock) -> News:
         published_at=clock.at(appended_at) if published and appended_at else None,
         routed_at=heard.envelope.occurred_at,
     )
+
+
+def said(petition_id: UUID, heard: Heard) -> Said | None:
+    """The category that a person has just given, if that is what happened."""
+    assert isinstance(heard.data, CaseChanged)
+    category = heard.data.case.category
+    if heard.data.type != CLASSIFIED or category is None:
+        return None
+    return Said(petition_id, category, heard.envelope.order)
 
 
 def newer(before: News | None, after: News) -> News:

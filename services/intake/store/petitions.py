@@ -30,21 +30,21 @@ async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict
         with taken as (
             insert into petitions (id, number, query_code, kind, channel, subject, text, category,
                 place_code, lat, lon, place_words, accused, accused_unknown, happened_at,
-                received_at, contact, idempotency_key, body_hash)
+                received_at, contact, idempotency_key, body_hash, traceparent)
             select id, to_char(received_at at time zone 'Asia/Shanghai', '"CG-"YYYYMMDD-')
                        || lpad(n, greatest(7, length(n)), '0'),
                 query_code, kind, channel, subject, text, category,
                 place_code, lat, lon, place_words, accused, accused_unknown, happened_at,
-                received_at, contact, idempotency_key, body_hash
+                received_at, contact, idempotency_key, body_hash, traceparent
             from (
                 select *, nextval('petition_numbers')::text as n from unnest(
                     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
                     $7::text[], $8::text[], $9::float8[], $10::float8[], $11::text[], $12::text[],
                     $13::boolean[], $14::timestamptz[], $15::timestamptz[], $16::boolean[],
-                    $17::text[], $18::bytea[])
+                    $17::text[], $18::bytea[], $19::text[])
                 as given (id, query_code, kind, channel, subject, text, category, place_code, lat,
                     lon, place_words, accused, accused_unknown, happened_at, received_at, contact,
-                    idempotency_key, body_hash)
+                    idempotency_key, body_hash, traceparent)
             ) numbered
             on conflict (idempotency_key) where idempotency_key is not null do nothing
             returning id, number
@@ -55,7 +55,7 @@ async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict
         ), kept as (
             insert into vault (petition_id, person, contact)
             select id, person::jsonb, contact::jsonb
-            from unnest($19::uuid[], $20::text[], $21::text[]) as given (id, person, contact)
+            from unnest($20::uuid[], $21::text[], $22::text[]) as given (id, person, contact)
             join taken using (id)
         )
         select id, number from taken

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.intake.decisions.petitions import UnreadPetition
+from services.intake.decisions.petitions import Addition, UnreadPetition
 from shared.events import Reading, dump
 from shared.postgres import Transaction
 
@@ -21,7 +21,8 @@ async def unread_page(tx: Transaction, limit: int) -> list[UnreadPetition]:
             for update skip locked
         )
         select id, number, kind, channel, subject, text, category, place_code, lat, lon,
-               place_words, accused, accused_unknown, happened_at, received_at, contact
+               place_words, accused, accused_unknown, happened_at, received_at, contact,
+               traceparent
         from page join petitions on id = petition_id order by id
         """,
         limit,
@@ -35,13 +36,14 @@ class PendingSupplement(NamedTuple):
     petition_id: UUID
     id: UUID
     received_at: datetime
+    traceparent: str | None
 
 
 async def pending_supplements(tx: Transaction, ids: Sequence[UUID]) -> list[PendingSupplement]:
     """What was added to these petitions before they were read, in order."""
     rows = await tx.fetch(
         """
-        select petition_id, id, received_at from supplements
+        select petition_id, id, received_at, traceparent from supplements
         where petition_id = any($1::uuid[]) and not said order by petition_id, id
         """,
         list(ids),
@@ -122,17 +124,42 @@ async def waits_to_be_read(tx: Transaction, petition_id: UUID) -> bool:
 
 
 async def add_supplement(
-    tx: Transaction, petition_id: UUID, supplement_id: UUID, text: str, now: datetime, said: bool
-) -> None:
-    """What the resident added."""
-    await tx.execute(
+    tx: Transaction, petition_id: UUID, added: Addition, *, said: bool
+) -> bool:
+    """Keep what a resident added; False if there is something under its key already."""
+    # One who has this key and has not committed yet is waited for.
+    new = await tx.fetchval(
         """
-        insert into supplements (id, petition_id, text, received_at, said)
-        values ($2, $1, $3, $4, $5)
+        insert into supplements (petition_id, said, id, text, received_at, idempotency_key,
+                                 body_hash, traceparent)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        on conflict (petition_id, idempotency_key) where idempotency_key is not null do nothing
+        returning id
         """,
         petition_id,
-        supplement_id,
-        text,
-        now,
         said,
+        *added,
     )
+    return new is not None
+
+
+class KeptSupplement(NamedTuple):
+    """What was kept under an idempotency key."""
+
+    id: UUID
+    received_at: datetime
+    body_hash: bytes
+
+
+async def supplement_of_key(tx: Transaction, petition_id: UUID, key: str) -> KeptSupplement:
+    """What was added to a petition under this key, which is known to be there."""
+    row = await tx.fetchrow(
+        """
+        select id, received_at, body_hash from supplements
+        where petition_id = $1 and idempotency_key = $2
+        """,
+        petition_id,
+        key,
+    )
+    assert row is not None
+    return KeptSupplement(*row.values())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from uuid import UUID
 
+import orjson
 from pydantic import TypeAdapter
 
 from shared.divisions import Tier
@@ -26,6 +27,7 @@ from shared.events import (
 )
 
 MILLISECOND = timedelta(milliseconds=1)
+NO_ORDER = Order(0, 0)
 OPEN_STAGES: frozenset[Stage] = frozenset({"registered", "assigned", "signed", "resolved"})
 Outcome = Literal["solved", "handed_off"]
 
@@ -49,6 +51,7 @@ class Clock:
     on_breach: OnBreach
     repeat: timedelta | None = None
     answered: bool = False
+    owner_office: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ class Case:
     what it is about; until then `suspected` are the matters that its reading could not exclude.
     `lowest_tier` and `highest_tier` are of those that had it to solve: a desk where it waits for
     a dispatcher is none.
+
+    `accused` is the division that was named, `accused_division` the one that is shut out: nobody
+    in it or below sees or holds the case. While who is accused is unknown (`accused_unknown`) that
+    is the smallest division the case names. `cleared`: a person said that no division is accused.
+    `street_leads`: a community may not lead such a matter [Beijing 17]; it may start there, to be
+    verified. `ordered` is the last order of escalation that was answered.
+
+    `office` holds it in the holder's division: the `lead` of the duty catalogue from the street up,
+    a desk of the division itself where it is None. `assisting` are the catalogue's too. `signed_by`
+    is the person who signed it last at this desk.
     """
 
     id: UUID
@@ -77,6 +90,7 @@ class Case:
     policy: int
     calendar: str
     heard: Order
+    ordered: Order = NO_ORDER
     epoch: int = 1
     seq: int = 0
     version: int = 0
@@ -85,8 +99,17 @@ class Case:
     tier: Tier | None = None
     contact: bool = False
     restricted: bool = False
+    accused: str | None = None
     accused_division: str | None = None
+    accused_unknown: bool = False
     accusation: bool = False
+    cleared: bool = False
+    street_leads: bool = False
+    office: str | None = None
+    lead: str | None = None
+    assisting: tuple[str, ...] = ()
+    signed_by: str | None = None
+    handed_over: bool = False
     signs: tuple[Sign, ...] = ()
     confirmed: bool = False
     suspected: tuple[CategoryCode, ...] = ()
@@ -126,6 +149,7 @@ class Duty(NamedTuple):
     """A running clock whose owner is not the holder of the case."""
 
     division: str
+    office: str | None
     role: str
     clock: str
     due_at: datetime
@@ -154,9 +178,9 @@ def document(case: Case) -> str:
 def duties(case: Case) -> list[Duty]:
     """The clocks of a case that others own: they stand in their owners' queues too."""
     return [
-        Duty(clock.owner_division, clock.owner_role, clock.name, clock.due_at)
+        Duty(clock.owner_division, clock.owner_office, clock.owner_role, clock.name, clock.due_at)
         for clock in case.clocks
-        if clock.owner_division != case.holder
+        if clock.owner_division != case.holder or clock.owner_office not in (None, case.office)
     ]
 
 
@@ -166,6 +190,14 @@ def changed_fields(before: Case | None, after: Case) -> bytes:
         return CASE.dump_json(after, exclude_defaults=True)
     changed = {f.name for f in fields(Case) if getattr(after, f.name) != getattr(before, f.name)}
     return CASE.dump_json(after, include=changed)
+
+
+def as_it_stood(changes: Sequence[bytes | str]) -> Case | None:
+    """A case after these steps, each as `changed_fields` wrote it; None before the first."""
+    whole: dict[str, object] = {}
+    for change in changes:
+        whole.update(orjson.loads(change))
+    return CASE.validate_python(whole) if whole else None
 
 
 def milliseconds(start: datetime, then: datetime) -> int:
@@ -194,9 +226,10 @@ def snapshot(case: Case, unit: str) -> CaseSnapshot:
         tier=case.tier,
         holder=case.holder,
         role=case.role,
+        office=case.office,
         unit=unit,
         place=case.place,
-        clocks=tuple(clock_snapshot(start, clock) for clock in case.clocks),
+        clocks=tuple(clock_snapshot(case, clock) for clock in case.clocks),
         next_deadline=after(case.next_deadline),
         entered={tier: milliseconds(start, at) for tier, at in case.entered.items()},
         left={tier: milliseconds(start, at) for tier, at in case.left.items()},
@@ -214,14 +247,19 @@ def snapshot(case: Case, unit: str) -> CaseSnapshot:
     )
 
 
-def clock_snapshot(start: datetime, clock: Clock) -> ClockSnapshot:
-    """A clock, its times as offsets from the case's start."""
-    repeat = clock.repeat
+def clock_snapshot(case: Case, clock: Clock) -> ClockSnapshot:
+    """A clock, its times as offsets from the case's start; of the holder's own no owner is said."""
+    start, repeat = case.received_at, clock.repeat
+    owner = (clock.owner_division, clock.owner_role, clock.owner_office)
+    division, role, office = (
+        (None, None, None) if owner == (case.holder, case.role, case.office) else owner
+    )
     return ClockSnapshot(
         name=clock.name,
         generation=clock.generation,
-        owner_division=clock.owner_division,
-        owner_role=clock.owner_role,
+        owner_division=division,
+        owner_role=role,
+        owner_office=office,
         started=milliseconds(start, clock.started_at),
         due=milliseconds(start, clock.due_at),
         warn=tuple(milliseconds(start, at) for at in clock.warn_at),

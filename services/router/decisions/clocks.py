@@ -8,26 +8,28 @@ which is never reset. Clocks are promises of time to a person: `received` is alw
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.router.decisions.case import Case, Clock, but
 from services.router.decisions.policy import ClockRule, Policy, elapsed
-from services.router.decisions.routing import holder_for
+from services.router.decisions.routing import holder_for, office_for
 from shared.business_time import Due, due, due_within_duty
-from shared.divisions import CITY, Tier, next_tier, tier_of
+from shared.divisions import CITY, Tier, is_within, next_tier, tier_of
 from shared.events import OnBreach
 
+DEPARTMENT = "department_officer"
 REACHABLE_ON_FOOT = (Tier.GRID, Tier.COMMUNITY)
 
 
 class Owner(NamedTuple):
-    """Whose promise a clock is."""
+    """Whose promise a clock is. Without an office it is the division's own."""
 
     division: str
     role: str
+    office: str | None = None
 
 
 def owner_of(rule: ClockRule, case: Case, policy: Policy) -> Owner:
@@ -40,8 +42,20 @@ def owner_of(rule: ClockRule, case: Case, policy: Policy) -> Owner:
             return Owner(case.place, "grid_team")
         case "hotline":
             return Owner(CITY, "hotline_agent")
+        case "lead_office":
+            return lead_of(case, policy)
         case _:
-            return Owner(case.holder, case.role)
+            return Owner(case.holder, case.role, case.office)
+
+
+def lead_of(case: Case, policy: Policy) -> Owner:
+    """Who leads: the holder, but of what only starts below the street its lead office there."""
+    holder = Owner(case.holder, case.role, case.office)
+    if case.stage == "registered" or not case.street_leads or case.office is not None:
+        return holder
+    street = holder_for(Tier.STREET, case.place, case.accused_division, policy)
+    office = office_for(case.category, street, policy)
+    return holder if office is None else Owner(street, DEPARTMENT, office)
 
 
 def applies(rule: ClockRule, case: Case, policy: Policy) -> bool:
@@ -50,6 +64,8 @@ def applies(rule: ClockRule, case: Case, policy: Policy) -> bool:
         return False
     waiting = case.stage == "registered" and case.track != "handoff"
     if waiting and rule.name not in policy.settings.unclassified.clocks:
+        return False
+    if rule.name == "reply" and case.replied:
         return False
     match rule.when:
         case None:
@@ -67,8 +83,8 @@ def applies(rule: ClockRule, case: Case, policy: Policy) -> bool:
 
 
 def accused_within(case: Case) -> bool:
-    """Whether the place of a case lies with the accused unit, who is never asked to look."""
-    return case.accused_division is not None and case.place.startswith(case.accused_division)
+    """Whether the place of a case lies with who is shut out of it: he is never asked to look."""
+    return case.accused_division is not None and is_within(case.place, case.accused_division)
 
 
 def due_of(rule: ClockRule, case: Case, start: datetime, policy: Policy) -> Due:
@@ -124,10 +140,11 @@ def start(case: Case, moments: Iterable[str], policy: Policy, now: datetime) -> 
     """Start, afresh, every clock of these moments that applies to the case as it now stands.
 
     A clock that runs from receipt and is past already, because the matter was classified late, is
-    due after the policy's grace. [ours]
+    due after the policy's grace. [ours] What was missed by then stays missed.
     """
     wanted = set(moments)
     running = {clock.name: clock for clock in case.clocks}
+    on_time = dict(case.on_time)
     generations = dict(case.generations)
     calendar = case.calendar
     for name, rule in policy.clocks.items():
@@ -137,14 +154,17 @@ def start(case: Case, moments: Iterable[str], policy: Policy, now: datetime) -> 
         begun = case.received_at if from_receipt else now
         when = due_of(rule, case, begun, policy)
         when_at = with_grace(when.at, policy, now)
-        if from_receipt and (name in case.on_time or is_made(running.get(name), when.at, when_at)):
+        before = running.get(name)
+        if from_receipt and is_made(before, when.at, when_at):
             continue
+        if before is not None and now > before.due_at:
+            on_time[name] = False
         generations[name] = generations.get(name, 0) + 1
         running[name] = new_clock(rule, case, generations[name], begun, when_at, policy)
         if when.provisional:
             calendar = f"{policy.calendar.version}/provisional"
     clocks = tuple(running.values())
-    return but(case, clocks=clocks, generations=generations, calendar=calendar)
+    return but(case, clocks=clocks, generations=generations, calendar=calendar, on_time=on_time)
 
 
 def with_grace(due_at: datetime, policy: Policy, now: datetime) -> datetime:
@@ -178,6 +198,7 @@ def new_clock(
         generation=generation,
         owner_division=owner.division,
         owner_role=owner.role,
+        owner_office=owner.office,
         started_at=begun,
         due_at=due_at,
         warn_at=warnings(begun, due_at, policy),
@@ -187,15 +208,31 @@ def new_clock(
 
 
 def keep(case: Case, names: Iterable[str], now: datetime) -> Case:
-    """These promises were fulfilled: stop their clocks and record whether in time."""
+    """These promises were fulfilled: stop their clocks and record whether in time.
+
+    A clock may run several times in the life of a case, as the tier clock does: it was on time
+    only if it was so each time. Once missed, the promise of that name stays missed.
+    """
     names = set(names)
-    on_time = {c.name: now <= c.due_at for c in case.clocks if c.name in names}
-    return drop(but(case, on_time={**case.on_time, **on_time}) if on_time else case, names)
+    on_time = dict(case.on_time)
+    for clock in case.clocks:
+        if clock.name in names:
+            on_time[clock.name] = on_time.get(clock.name, True) and now <= clock.due_at
+    return stop(case, names, on_time)
 
 
-def drop(case: Case, names: Iterable[str]) -> Case:
-    """These promises are void: stop their clocks, and record nothing."""
+def drop(case: Case, names: Iterable[str], now: datetime) -> Case:
+    """These promises are void: stop their clocks. One that was missed by now is recorded so.
+
+    Nothing is recorded of one that was not due yet: it was neither kept nor broken.
+    """
     names = set(names)
+    missed = {c.name: False for c in case.clocks if c.name in names and now > c.due_at}
+    return stop(case, names, {**case.on_time, **missed})
+
+
+def stop(case: Case, names: Collection[str], on_time: Mapping[str, bool]) -> Case:
+    """Stop these clocks; `on_time` is what is recorded of the promises of the case from now on."""
     ended = [clock.name for clock in case.clocks if clock.name in names]
     if not ended:
         return case
@@ -203,7 +240,7 @@ def drop(case: Case, names: Iterable[str]) -> Case:
     for name in ended:
         generations[name] += 1
     running = tuple(clock for clock in case.clocks if clock.name not in names)
-    return but(case, clocks=running, generations=generations)
+    return but(case, clocks=running, generations=generations, on_time=on_time)
 
 
 def reassign(case: Case, policy: Policy) -> Case:
@@ -215,7 +252,7 @@ def reassign(case: Case, policy: Policy) -> Case:
     clocks: list[Clock] = []
     for clock in case.clocks:
         owner = owner_of(policy.clocks[clock.name], case, policy)  # type: ignore[index]
-        if owner == (clock.owner_division, clock.owner_role):
+        if owner == (clock.owner_division, clock.owner_role, clock.owner_office):
             clocks.append(clock)
             continue
         generations[clock.name] += 1
@@ -225,6 +262,7 @@ def reassign(case: Case, policy: Policy) -> Case:
                 generation=generations[clock.name],
                 owner_division=owner.division,
                 owner_role=owner.role,
+                owner_office=owner.office,
                 answered=False,
             )
         )

@@ -10,13 +10,15 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from services.router.decisions.case import Case
+from services.router.decisions.case import Case, but
 from services.router.decisions.routing import Facts
 from shared.divisions import Tier
 from shared.events import CategoryCode, Channel, Kind, Order
+from shared.events import Sign as OfSign
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]+$")]
 Text = Annotated[Word, Field(max_length=4_000)]
+NOBODY = "none"
 
 
 class _Command(BaseModel):
@@ -24,17 +26,26 @@ class _Command(BaseModel):
 
 
 class Classify(_Command):
-    """Say what it is about; with a place known, the first tier follows at once."""
+    """Say what it is about; with a place known, the first tier follows at once.
+
+    `accused` names the division that is accused, which then never sees the case; "none" says
+    that no division is. Left out, what is known of the accused stands; so do the signs. Of a case
+    that somebody holds already it is a correction, and `note` says why.
+    """
 
     command: Literal["classify"]
     category: CategoryCode
+    signs: tuple[OfSign, ...] | None = None
+    note: Text | None = None
+    accused: Annotated[str, Field(pattern=r"^(none|[0-9]{6}([0-9]{3}){0,3})$")] | None = None
 
 
 class Place(_Command):
-    """Say where it is: a division code, as fine as is known."""
+    """Say where it is: a division code, as fine as is known; of a held case, a correction."""
 
     command: Literal["place"]
     division: str
+    note: Text | None = None
 
 
 class Sign(_Command):
@@ -60,7 +71,7 @@ class Reply(_Command):
 
 
 class Resolve(_Command):
-    """The matter is dealt with; the result is what the resident will read."""
+    """The matter is dealt with, and how: kept in the history, for the officers of the case."""
 
     command: Literal["resolve"]
     result: Text
@@ -82,10 +93,14 @@ class Return(_Command):
 
 
 class Reroute(_Command):
-    """Give it to this division, with a coded reason."""
+    """Give it to this division, with a coded reason.
+
+    From the street up to the office named, else to the one that the duty catalogue lets lead.
+    """
 
     command: Literal["reroute"]
     division: str
+    office: Annotated[Word, Field(max_length=60)] | None = None
     reason: Literal["correction", "workload", "competence", "agreed"]
     note: Text | None = None
 
@@ -185,3 +200,16 @@ class Refused:
 
 
 Decision: TypeAlias = Changed | Refused
+
+
+def stepped(
+    before: Case,
+    after: Case,
+    event: str,
+    rule: str,
+    transitions: tuple[str, ...] = (),
+    detail: Mapping[str, object] | None = None,
+) -> Changed:
+    """The next version of a case: its state, holder or content changed."""
+    after = but(after, version=before.version + 1, seq=before.seq + 1)
+    return Changed(after, event, transitions or (event,), rule, detail or {})

@@ -5,5 +5,5 @@ petitions  intake.events: open cases, add to them, park what has a gap
 orders     escalation.events: apply an order, or refuse it as stale
 commands   HTTP: one command on one case, once per Idempotency-Key
 policies   load, publish and remember policy versions
-measures   the business figures of /metrics
+measures   the business figures of /metrics; counters that count after the commit
 """

@@ -71,11 +71,11 @@ class Commands:
         `raw` is a valid command; `seen` the version the caller saw, None for any.
         Raises `KeyTaken`.
         """
-        case = (await store.locked(tx, [case_id])).get(case_id)
+        case = (await store.cases.locked(tx, [case_id])).get(case_id)
         if case is None or accused_reads(case, actor):
             return NotAnswered("no_such_case")
         body_hash = hashlib.sha256(str(case_id).encode() + raw).digest()
-        first = await store.first_answer(tx, actor.subject, key)
+        first = await store.commands.first_answer(tx, actor.subject, key)
         if first is not None:
             if first.body_hash != body_hash:
                 return NotAnswered("other_body")
@@ -90,7 +90,7 @@ class Commands:
         if isinstance(decision, Changed):
             case = await self.apply(tx, case, decision, actor, key, now)
         answer = answer_to(decision, case, actor)
-        kept = store.keep_answer(tx, actor.subject, key, body_hash, answer.status, answer.body)
+        kept = store.commands.keep(tx, actor.subject, key, body_hash, answer.status, answer.body)
         if not await kept:
             raise KeyTaken
         return answer

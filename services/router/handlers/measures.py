@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import Gauge
+from collections import Counter as Count
+
+from prometheus_client import Counter, Gauge
 
 from services.router import store
 from services.router.handlers.policies import Policies
@@ -19,6 +21,12 @@ BLOCKED_NOW = Gauge(
 POLICY = Gauge("casegrid_router_policy_version", "The policy version in force")
 
 
+def count(found: Count[Counter]) -> None:
+    """Raise the counters of a transaction, once it is committed: undone work counts nowhere."""
+    for counter, n in found.items():
+        counter.inc(n)
+
+
 async def measure(tx: Transaction, policies: Policies) -> None:
     """Set the gauges; counts that fell to zero are set to zero, not forgotten."""
     counts = await tally.counts(tx, ["open", "promoted"])
@@ -29,7 +37,7 @@ async def measure(tx: Transaction, policies: Policies) -> None:
             OPEN.labels(*key.split("/")).set(n)
         else:
             PROMOTED.labels(key).set(n)
-    BLOCKED_NOW.set(await store.blocked_count(tx))
+    BLOCKED_NOW.set(await store.blocked.count(tx))
     POLICY.set(policies.newest)
 
 

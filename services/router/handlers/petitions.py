@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter as Count
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Literal, assert_never
 from uuid import UUID
 
@@ -22,12 +24,13 @@ from services.router.decisions.case import Case
 from services.router.decisions.commands import Changed, Open, Refused, Supplement
 from services.router.decisions.routing import Facts
 from services.router.decisions.workflow import decide
+from services.router.handlers.measures import count
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
 from shared import hearing
 from shared.clock import Clock
 from shared.events import Order, PetitionReceived, PetitionSupplemented, derived_id
-from shared.hearing import Batch, Heard, Unreadable
+from shared.hearing import Batch, Done, Heard, Unreadable
 from shared.identity import service_actor
 from shared.kafka import Record
 from shared.postgres import Transaction
@@ -43,13 +46,17 @@ UNKNOWN_ORDER = Order(sys.maxsize, 0)
 
 @dataclass(slots=True)
 class Sorted:
-    """What one batch comes to: steps to save, records to park, petitions that wait from now."""
+    """What one batch comes to: steps to save, records to park, petitions that wait from now.
+
+    `counts` are counted when it is committed.
+    """
 
     steps: Steps
     cases: dict[UUID, Case]
     waiting: set[UUID]
     park: list[Unreadable] = field(default_factory=list)
     block: dict[UUID, str] = field(default_factory=dict)
+    counts: Count[Counter] = field(default_factory=Count)
 
 
 @dataclass(slots=True)
@@ -60,7 +67,7 @@ class Petitions:
     epoch: int
     clock: Clock
 
-    async def handle(self, batch: Batch, tx: Transaction, now: datetime) -> None:
+    async def handle(self, batch: Batch, tx: Transaction, now: datetime) -> Done:
         """Open and change the cases of a batch; park what cannot be applied yet."""
         broken = {
             case_id: bad.reason
@@ -68,8 +75,8 @@ class Petitions:
             if (case_id := uuid_of(bad.record.key)) is not None
         }
         ids = {e for event in batch.events if (e := uuid_of(event.envelope.subject))}
-        waiting = await store.blocked(tx, [*ids, *broken])
-        cases = await store.locked(tx, list(ids))
+        waiting = await store.blocked.among(tx, [*ids, *broken])
+        cases = await store.cases.locked(tx, list(ids))
         await self.policies.need(tx, {case.policy for case in cases.values()})
         steps = Steps(now, self.epoch, self.clock, self.policies)
         found = Sorted(steps, cases, waiting)
@@ -84,8 +91,9 @@ class Petitions:
         await steps.save(tx)
         await hearing.park(tx, found.park)
         if new:
-            await store.block(tx, list(new), list(new.values()))
-            BLOCKED.inc(len(new))
+            await store.blocked.block(tx, list(new), list(new.values()))
+            found.counts[BLOCKED] += len(new)
+        return partial(count, found.counts)
 
     def sort(self, event: Heard, found: Sorted, broken: Mapping[UUID, int]) -> None:
         """Apply one event, or say that it waits."""
@@ -96,7 +104,7 @@ class Petitions:
         case = found.cases.get(case_id)
         where = place(case, event.envelope.order)
         if where == "duplicate":
-            DUPLICATES.inc()
+            found.counts[DUPLICATES] += 1
             return
         behind = broken.get(case_id, event.record.offset) < event.record.offset
         if case_id in found.waiting or case_id in found.block or behind:
@@ -129,7 +137,7 @@ class Petitions:
         if isinstance(decision, Refused):
             raise AssertionError(f"{event.envelope.type} at {event.envelope.order}: {decision}")
         if case is None:
-            OPENED.inc()
+            found.counts[OPENED] += 1
         found.cases[case_id] = found.steps.take(step_of(case, decision, event))
 
 
@@ -195,13 +203,13 @@ async def replay(
     on by itself once nothing of it is parked. What could not be read counts as applied when intake
     has said it again under the same (epoch, seq).
     """
-    await store.blocked(tx, [case_id])
+    await store.blocked.among(tx, [case_id])
     parked = await hearing.parked_of(tx, str(case_id))
     decoded = [(one, hearing.decode(one.record)) for one in parked]
     readable = [(one, event) for one, event in decoded if isinstance(event, Heard)]
     unreadable = [one for one, event in decoded if not isinstance(event, Heard)]
     readable.sort(key=lambda pair: pair[1].envelope.order)
-    cases = await store.locked(tx, [case_id])
+    cases = await store.cases.locked(tx, [case_id])
     await petitions.policies.need(tx, {case.policy for case in cases.values()})
     steps = Steps(now, petitions.epoch, petitions.clock, petitions.policies)
     found = Sorted(steps, cases, set())
@@ -220,7 +228,7 @@ async def replay(
     left = [one.reason for one in unreadable if one not in again]
     left += [bad.reason for bad in found.park]
     if not left:
-        await store.unblock(tx, case_id)
+        await store.blocked.unblock(tx, case_id)
     return len(done), left
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import get_args
 import orjson
 
 from services.router import store
+from services.router.decisions.case import Case
 from services.router.decisions.policy import Part, Policy, parse_policy, read_part
 from shared import outbox, postgres
 from shared.clock import Clock
@@ -24,9 +24,12 @@ from shared.events import (
     PolicyPublished,
     Topic,
     derived_id,
+    hash_of_parts,
+    part_body,
 )
 from shared.outbox import Saying
 from shared.postgres import Pool, Transaction
+from shared.service import Process
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,10 @@ FILES: Mapping[PolicyPartKind, str] = {
     "places": "places.csv",
     "vocabulary": "vocabulary.csv",
     "calendar": "calendar.csv",
+    "offices": "offices.csv",
+    "duties": "duties.csv",
+    "classes": "classes.csv",
+    "model": "model.csv",
 }
 KEYS: Mapping[PolicyPartKind, tuple[str, ...]] = {
     "settings": ("name",),
@@ -46,8 +53,20 @@ KEYS: Mapping[PolicyPartKind, tuple[str, ...]] = {
     "places": ("name", "division"),
     "vocabulary": ("word", "means"),
     "calendar": ("date", "kind"),
+    "offices": ("id",),
+    "duties": ("category", "division", "lead"),
+    "classes": ("category", "matter_class"),
+    "model": (),
 }
+WHOLE: frozenset[PolicyPartKind] = frozenset({"model"})
+"""Replaced as a whole: its weights were found together and mean nothing among others."""
 PART_BYTES = 200_000  # a record on policy.events stays under 256 kB
+
+
+def policies_of(process: Process) -> Policies:
+    """The policy versions that this process has read."""
+    assert isinstance(process.state, Policies)
+    return process.state
 
 
 class Policies:
@@ -70,12 +89,12 @@ class Policies:
     async def need(self, tx: Transaction, versions: set[int]) -> None:
         """Read these versions, unless they were."""
         for version in versions - self.read.keys():
-            rows = await store.policy_rows(tx, version)
+            rows = await store.policy.rows(tx, version)
             self.read[version] = policy_of(version, rows)
 
     async def refresh(self, tx: Transaction) -> bool:
         """Switch to the newest version; says whether there is one."""
-        newest = await store.newest_policy(tx)
+        newest = await store.policy.newest(tx)
         if newest is None:
             return False
         await self.need(tx, {newest})
@@ -83,6 +102,12 @@ class Policies:
             logger.info("policy version %s is in force", newest)
         self.newest = newest
         return True
+
+    def unit_of(self, case: Case) -> str:
+        """Who holds a case, in words: a division, and its office if one does."""
+        name = self.name_of(case.holder, case.policy)
+        office = self.read[case.policy].duties.offices.get(case.office or "")
+        return name if office is None else f"{name} {office.zh}"
 
     def name_of(self, division: str, version: int) -> str:
         """A division in words."""
@@ -101,7 +126,7 @@ def policy_of(version: int, rows: Sequence[tuple[str, int, list[dict[str, object
 
 
 def files(folder: Path = DATA) -> dict[PolicyPartKind, Path]:
-    """The six data files of a policy in a folder; those that are there."""
+    """The data files of a policy in a folder; those that are there."""
     return {kind: folder / name for kind, name in FILES.items() if (folder / name).exists()}
 
 
@@ -128,10 +153,10 @@ async def load(
     With `merge`, rows are added to the version in force, and replace rows of the same key; a part
     that is not given stays as it is. Raises `PolicyRefused` with every problem.
     """
-    await store.lock_policy(tx)
-    newest = await store.newest_policy(tx)
+    await store.policy.lock(tx)
+    newest = await store.policy.newest(tx)
     version = (newest or 0) + 1
-    old = await store.policy_rows(tx, newest) if newest is not None else []
+    old = await store.policy.rows(tx, newest) if newest is not None else []
     whole = dict(parts)
     for kind in get_args(PolicyPartKind):
         before = tuple(row for k, _, rows in old if k == kind for row in rows)
@@ -139,9 +164,9 @@ async def load(
     years = range(now.year, now.year + 2)
     parse_policy(version, whole, years=years)
     chunks = list(chunked(whole))
-    sha256 = hash_of(chunks)
-    await store.add_policy_version(tx, version, sha256, len(chunks), loaded_by)
-    await store.add_policy_parts(
+    sha256 = hash_of_parts((kind, n, part_body(kind, n, rows)) for kind, n, rows in chunks)
+    await store.policy.add_version(tx, version, sha256, len(chunks), loaded_by)
+    await store.policy.add_parts(
         tx, version, [(kind, n, orjson.dumps(rows)) for kind, n, rows in chunks]
     )
     await outbox.append(tx, sayings(version, chunks, sha256, epoch, clock, now))
@@ -154,7 +179,7 @@ def merged(
     """The rows of a part in the next version."""
     if given is None:
         return Part(kind, tuple(before))
-    if not keep or given.problems:
+    if not keep or given.problems or kind in WHOLE:
         return given
     keys = KEYS[kind]
     new = {tuple(row.get(key) for key in keys) for row in given.rows}
@@ -179,15 +204,6 @@ def chunked(parts: Mapping[PolicyPartKind, Part]) -> Iterator[Chunk]:
             rows.append(row)
             size += length
         yield kind, n, rows
-
-
-def hash_of(chunks: Sequence[Chunk]) -> str:
-    """The hash that readers compare: over the parts in the order of (kind, n)."""
-    digest = hashlib.sha256()
-    for kind, n, rows in sorted(chunks, key=lambda chunk: chunk[:2]):
-        part = {"kind": kind, "n": n, "rows": rows}
-        digest.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS) + b"\n")
-    return digest.hexdigest()
 
 
 def sayings(
@@ -230,8 +246,8 @@ def sayings(
 async def load_default(pool: Pool, epoch: int, clock: Clock) -> None:
     """With no version at all, load the one that comes with the project."""
     async with postgres.transaction(pool) as tx:
-        await store.lock_policy(tx)
-        if await store.newest_policy(tx) is None:
+        await store.policy.lock(tx)
+        if await store.policy.newest(tx) is None:
             await load(
                 tx,
                 read_files(files()),

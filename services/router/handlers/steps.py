@@ -22,6 +22,7 @@ from services.router.decisions.case import (
 )
 from services.router.decisions.commands import Changed
 from services.router.handlers.policies import Policies
+from services.router.store.history import HistoryRow
 from shared import outbox, tally
 from shared.clock import Clock
 from shared.divisions import CITY
@@ -90,10 +91,10 @@ class Steps:
         if new:
             await self.insert(tx, new, documents)
         if old:
-            await store.update(tx, old, documents)
-            await store.forget_duties(tx, [case.id for case in old])
-        await store.add_duties(tx, list(self.last.values()))
-        await store.add_history(tx, [self.row(step, documents) for step in self.taken])
+            await store.cases.update(tx, old, documents)
+            await store.queues.forget_duties(tx, [case.id for case in old])
+        await store.queues.add_duties(tx, list(self.last.values()))
+        await store.history.add(tx, [self.row(step, documents) for step in self.taken])
         await outbox.append(tx, [self.saying(step) for step in self.taken])
         await tally.add(tx, self.counts())
 
@@ -102,15 +103,15 @@ class Steps:
     ) -> None:
         """Keep new cases; another process that opened one meanwhile fences us off."""
         try:
-            await store.insert(tx, cases, documents)
+            await store.cases.insert(tx, cases, documents)
         except asyncpg.UniqueViolationError as raced:
             raise Fenced("a case was opened by another process at the same moment") from raced
 
-    def row(self, step: Step, documents: Mapping[UUID, str]) -> store.HistoryRow:
+    def row(self, step: Step, documents: Mapping[UUID, str]) -> HistoryRow:
         """The step as the history keeps it: of a new case the whole document."""
         case = step.changed.case
         whole = step.before is None and self.last[case.id] is case
-        return store.HistoryRow(
+        return HistoryRow(
             case_id=case.id,
             seq=case.seq,
             epoch=case.epoch,
@@ -139,7 +140,7 @@ class Steps:
             order=step.order,
             appended_at=step.appended_at,
         )
-        unit = self.policies.name_of(case.holder, case.policy)
+        unit = self.policies.unit_of(case)
         return Saying(
             Topic.ROUTER,
             Envelope(
@@ -186,5 +187,11 @@ def counted(case: Case) -> Counter[tuple[str, str]]:
             ("open", f"{tier}/{case.track}/{case.stage}"): 1,
         }
     )
-    counts.update(("owned", f"{duty.division}/{duty.clock}") for duty in duties(case))
+    if case.office is not None:
+        counts["office", f"{case.holder}/{case.office}/{case.stage}"] = 1
+    for duty in duties(case):
+        if duty.office is None:
+            counts["owned", f"{duty.division}/{duty.clock}"] += 1
+        else:
+            counts["office owned", f"{duty.division}/{duty.office}/{duty.clock}"] += 1
     return counts

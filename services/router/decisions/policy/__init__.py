@@ -6,10 +6,12 @@
 problems  what is wrong, where          parts     text to rows
 terms     closed words and units        sections  the shape of each top-level key
 settings  the policy file, typed        statutes  what the law fixes
-tables    the checks of the tables      model     the value
+tables    the checks of the tables      offices   registry and duty catalogue
+model     the value
 """
 
 from services.router.decisions.policy.model import ClockRule, Policy, parse_policy
+from services.router.decisions.policy.offices import Office
 from services.router.decisions.policy.parts import Part, read_part
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.settings import Settings
@@ -19,6 +21,7 @@ __all__ = [
     "ClockName",
     "ClockOwner",
     "ClockRule",
+    "Office",
     "Part",
     "Policy",
     "PolicyRefused",

@@ -1,16 +1,19 @@
 """A policy version as the value that every decision of the router takes."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final, Literal
 
+from services.router.decisions.policy.offices import Duties, Duty, read_duties, read_offices
 from services.router.decisions.policy.parts import Part
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.sections import ClockSettings
 from services.router.decisions.policy.settings import Settings, parse_settings, raw_settings
 from services.router.decisions.policy.statutes import CLOCK_LIMITS, broken_by_settings
 from services.router.decisions.policy.tables import (
+    check_classes,
     check_places,
     check_vocabulary,
     read_calendar,
@@ -28,6 +31,7 @@ from shared.business_time import Calendar, DutyHours, parse_duty
 from shared.divisions import Tier
 from shared.durations import Limit
 from shared.events import (
+    CategoryCode,
     CategoryRow,
     DivisionRow,
     OnBreach,
@@ -38,7 +42,10 @@ from shared.events import (
 
 _HANDED_OFF: Final = frozenset({"legal_route", "follow_up"})
 _SHORT: Final = timedelta(hours=2)
-_NEEDED: Final[tuple[PolicyPartKind, ...]] = ("settings", "divisions", "categories", "calendar")
+_NEEDED: Final[tuple[PolicyPartKind, ...]] = (
+    "settings", "divisions", "categories", "calendar", "offices", "duties",
+)  # fmt: skip
+_MAY_LACK: Final[tuple[PolicyPartKind, ...]] = ("places", "vocabulary", "classes", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,18 @@ class Policy:
     categories: Mapping[str, CategoryRow]
     resolve_limits: Mapping[str, Limit]
     divisions: Mapping[str, DivisionRow]
+    duties: Duties
     calendar: Calendar
     duty_hours: Mapping[Literal["grid", "offices"], DutyHours]
+    day: date = date.max
+
+    def on(self, day: date) -> "Policy":
+        """The policy of that day: divisions and offices that are past or to come are not in it."""
+        return _on(self, day)
+
+    def duty(self, category: CategoryCode, division: str) -> Duty | None:
+        """Who leads a matter in a division, and who assists; None for what nobody knows."""
+        return self.duties.of(category, division, self.day)
 
     def tier_percent(self, tier: Tier, first: Tier) -> int:
         """The share of the final reply that `tier` has, for a case that started in `first`.
@@ -104,6 +121,17 @@ class Policy:
         return self.settings.warn_at_percent
 
 
+@lru_cache(maxsize=64)
+def _on(policy: Policy, day: date) -> Policy:
+    today = day.isoformat()
+    listed = {code: row for code, row in policy.divisions.items() if _exists(row, today)}
+    return replace(policy, divisions=listed, day=day)
+
+
+def _exists(row: DivisionRow, day: str) -> bool:
+    return (row.valid_from or day) <= day and (row.valid_to is None or day < row.valid_to)
+
+
 def parse_policy(
     version: int, parts: Mapping[PolicyPartKind, Part], *, years: Iterable[int] = ()
 ) -> Policy:
@@ -113,7 +141,7 @@ def parse_policy(
     PolicyRefused with every problem of every part.
     """
     problems = [problem for part in parts.values() for problem in part.problems]
-    given = {kind: parts.get(kind, Part(kind, ())) for kind in (*_NEEDED, "places", "vocabulary")}
+    given = {kind: parts.get(kind, Part(kind, ())) for kind in (*_NEEDED, *_MAY_LACK)}
     for kind in _NEEDED:
         if not given[kind].rows and not given[kind].problems:
             problems.append(given[kind].problem("-", f"the {kind} are missing"))
@@ -126,6 +154,9 @@ def parse_policy(
         check_places(given["places"], divisions, problems)
     if categories:
         check_vocabulary(given["vocabulary"], categories, problems)
+        check_classes(given["classes"], given["model"], categories, problems)
+    offices = read_offices(given["offices"], divisions, problems)
+    duties = read_duties(given["duties"], offices, categories, divisions, problems)
     problems += _lists(given["settings"], categories)
     calendar = read_calendar(given["calendar"], settings, years, problems)
     if problems or settings is None or calendar is None:
@@ -137,6 +168,7 @@ def parse_policy(
         categories=categories,
         resolve_limits=limits,
         divisions=divisions,
+        duties=duties,
         calendar=calendar,
         duty_hours={
             "grid": parse_duty(settings.duty_hours.grid, calendar),

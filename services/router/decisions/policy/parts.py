@@ -1,6 +1,6 @@
 """From the text of a data file to rows as they travel on policy.events, with the line of each.
 
-A policy version has six parts: `settings` (YAML: one row per top-level key) and five tables (CSV).
+A policy version is `settings` (YAML: one row per top-level key) and tables (CSV).
 Reading never raises: what is wrong with the text stands in the part's `problems`, so that
 `parse_policy` can tell everything at once.
 """
@@ -9,16 +9,27 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from services.router.decisions.policy.problems import Problem
-from shared.events import CategoryRow, DivisionRow, PlaceRow, PolicyPartKind, WordRow
+from shared.events import (
+    CategoryRow,
+    ClassRow,
+    DivisionRow,
+    DutyRow,
+    ModelRow,
+    OfficeRow,
+    PlaceRow,
+    PolicyPartKind,
+    WordRow,
+)
 
 Row = Mapping[str, object]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class CalendarDay(BaseModel):
@@ -58,6 +69,10 @@ TABLES: Final[Mapping[PolicyPartKind, type[BaseModel]]] = {
     "categories": CategoryRow,
     "vocabulary": WordRow,
     "calendar": CalendarDay,
+    "offices": OfficeRow,
+    "duties": DutyRow,
+    "classes": ClassRow,
+    "model": ModelRow,
 }
 # Columns that are welcome in a file and do not travel: the code says tier and parent already.
 _FOR_READERS: Final[Mapping[PolicyPartKind, frozenset[str]]] = {
@@ -66,6 +81,10 @@ _FOR_READERS: Final[Mapping[PolicyPartKind, frozenset[str]]] = {
     "categories": frozenset({"source"}),
     "vocabulary": frozenset({"source"}),
     "calendar": frozenset({"name", "source"}),
+    "offices": frozenset({"source"}),
+    "duties": frozenset({"source"}),
+    "classes": frozenset(),
+    "model": frozenset(),
 }
 _ALSO_CALLED: Final = {"division_code": "division"}
 
@@ -172,3 +191,16 @@ def in_words(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{column} is missing"
     return f"{column} says {error['input']!r}: {error['msg']}"
+
+
+def typed_rows(
+    part: Part, model: type[Model], problems: list[Problem]
+) -> Iterator[tuple[int, Model]]:
+    """The rows of a table with their numbers; one that is not what it should be is a problem."""
+    for n, row in enumerate(part.rows):
+        try:
+            yield n, model.model_validate(row)
+        except ValidationError as wrong:
+            key = str(next(iter(row.values()), "-"))
+            said = "; ".join(in_words(error) for error in wrong.errors(include_url=False))
+            problems.append(part.problem(key, said, row=n))

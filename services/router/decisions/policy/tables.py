@@ -8,27 +8,32 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import date
 from math import inf
-from typing import Final, TypeVar, get_args
+from typing import Final, get_args
 
-from pydantic import BaseModel, ValidationError
-
-from services.router.decisions.policy.parts import CalendarDay, Part, in_words
+from services.router.decisions.policy.parts import CalendarDay, Part, typed_rows
 from services.router.decisions.policy.problems import Problem
 from services.router.decisions.policy.settings import Settings
 from services.router.decisions.policy.statutes import broken_by_category
 from shared.business_time import Calendar, parse_calendar
 from shared.divisions import CITY, DivisionCode, parent, parse_code
 from shared.durations import Limit, parse_limit
-from shared.events import CategoryRow, DivisionRow, PlaceRow, Sign, WordRow
+from shared.events import (
+    CategoryRow,
+    ClassRow,
+    DivisionRow,
+    ModelRow,
+    PlaceRow,
+    Sign,
+    WordRow,
+)
 
-Model = TypeVar("Model", bound=BaseModel)
 _SIGNS: Final = frozenset(f"sign:{name}" for name in get_args(Sign))
 
 
 def read_divisions(part: Part, problems: list[Problem]) -> dict[str, DivisionRow]:
     """The divisions by code: each with a code of the right length, and below one that exists."""
     found: dict[str, DivisionRow] = {}
-    rows = list(_rows(part, DivisionRow, problems))
+    rows = list(typed_rows(part, DivisionRow, problems))
     for n, row in rows:
         problems.extend(part.problem(row.code, said, row=n) for said in _division(row))
         if row.code in found:
@@ -61,9 +66,10 @@ def _day(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return date.fromisoformat(text).isoformat()
+        day = date.fromisoformat(text).isoformat()
     except ValueError:
         return ""
+    return day if day == text else ""
 
 
 def _is_code(text: str) -> bool:
@@ -87,7 +93,7 @@ def read_categories(
     """The categories by code, and the own limits of those that have one."""
     found: dict[str, CategoryRow] = {}
     limits: dict[str, Limit] = {}
-    for n, row in _rows(part, CategoryRow, problems):
+    for n, row in typed_rows(part, CategoryRow, problems):
         problems.extend(part.problem(row.code, said, row=n) for said in _category(row))
         if row.code in found:
             problems.append(part.problem(row.code, "this code is said twice", row=n))
@@ -118,7 +124,7 @@ def _category(row: CategoryRow) -> Iterator[str]:
 def check_places(part: Part, divisions: Iterable[str], problems: list[Problem]) -> None:
     """Every place lies in a listed division and is where its coordinates may be."""
     known = frozenset(divisions)
-    for n, row in _rows(part, PlaceRow, problems):
+    for n, row in typed_rows(part, PlaceRow, problems):
         if not row.name.strip():
             problems.append(part.problem("-", "name is missing", row=n))
         if row.division not in known:
@@ -139,7 +145,7 @@ def check_vocabulary(part: Part, categories: Iterable[str], problems: list[Probl
     """Every word speaks once for a category or sign that exists."""
     known = frozenset(categories) | _SIGNS
     seen: set[tuple[str, str]] = set()
-    for n, row in _rows(part, WordRow, problems):
+    for n, row in typed_rows(part, WordRow, problems):
         if not row.word.strip():
             problems.append(part.problem("-", "word is missing", row=n))
         if row.means not in known:
@@ -150,6 +156,24 @@ def check_vocabulary(part: Part, categories: Iterable[str], problems: list[Probl
         if (row.word, row.means) in seen:
             problems.append(part.problem(row.word, f"said twice for {row.means}", row=n))
         seen.add((row.word, row.means))
+
+
+def check_classes(
+    classes: Part, model: Part, categories: Iterable[str], problems: list[Problem]
+) -> None:
+    """Every class is of a listed category, every weight of a listed class."""
+    known = frozenset(categories)
+    named: set[str] = set()
+    for n, row in typed_rows(classes, ClassRow, problems):
+        if row.category not in known:
+            problems.append(classes.problem(row.category, "is not a listed category", row=n))
+        named.add(row.matter_class)
+    for n, weight in typed_rows(model, ModelRow, problems):
+        if weight.matter_class not in named:
+            message = f"speaks for {weight.matter_class}, to which no category belongs"
+            problems.append(model.problem(weight.word, message, row=n))
+        if not -inf < weight.weight < inf:
+            problems.append(model.problem(weight.word, "weight must be a number", row=n))
 
 
 def read_calendar(
@@ -163,7 +187,7 @@ def read_calendar(
     Its version is a digest of what it says, so that a policy without a new notice keeps it.
     Without settings (they are being refused) any hours do: the rows are checked all the same.
     """
-    rows = [row.model_dump() for _, row in _rows(part, CalendarDay, problems)]
+    rows = [row.model_dump() for _, row in typed_rows(part, CalendarDay, problems)]
     hours = ("00:00-24:00",) if settings is None else settings.calendar.working_hours
     said = hashlib.sha256(json.dumps([rows, hours]).encode()).hexdigest()
     try:
@@ -179,13 +203,3 @@ def read_calendar(
     for year in sorted({*whole, *years} - listed):
         problems.append(part.problem(str(year), "the calendar says nothing about this year"))
     return calendar
-
-
-def _rows(part: Part, model: type[Model], problems: list[Problem]) -> Iterator[tuple[int, Model]]:
-    for n, row in enumerate(part.rows):
-        try:
-            yield n, model.model_validate(row)
-        except ValidationError as wrong:
-            key = str(next(iter(row.values()), "-"))
-            said = "; ".join(in_words(error) for error in wrong.errors(include_url=False))
-            problems.append(part.problem(key, said, row=n))

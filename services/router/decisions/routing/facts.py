@@ -11,7 +11,12 @@ from shared.events import Candidate, CategoryCode, PetitionReceived, Sign, Track
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a petition when it is routed. `confirmed`: a person set the category."""
+    """What is known of a petition when it is routed. `confirmed`: a person set the category.
+
+    Of a case that is routed again: `cleared`, a person said that no division is accused;
+    `shut_out`, the division that may not see it so far; `begun`, it was verified, or the street
+    or the district had it, so it does not start at the bottom again.
+    """
 
     division: str
     category: CategoryCode | None = None
@@ -26,6 +31,9 @@ class Facts:
     place: str | None = None
     accused: str | None = None
     accusation: bool = False
+    cleared: bool = False
+    shut_out: str | None = None
+    begun: bool = False
 
     @classmethod
     def of(cls, petition: PetitionReceived) -> "Facts":
@@ -60,6 +68,7 @@ class Assigned:
     sensitivity: int
     restricted: bool
     accused_division: str | None
+    accused_unknown: bool
     reason: Reason
 
 
@@ -75,6 +84,7 @@ class WaitsForDispatcher:
     sensitivity: int
     restricted: bool
     accused_division: str | None
+    accused_unknown: bool
     reason: Reason
 
 
@@ -93,9 +103,11 @@ class HandOff:
     sensitivity: int
     restricted: bool
     accused_division: str | None
+    accused_unknown: bool
     legal_route: bool
     follow_up: bool
     reason: Reason
 
 
 Routed: TypeAlias = Assigned | WaitsForDispatcher | HandOff
+"""`accused_division` is shut out: the accused, or while that is unknown the division named."""

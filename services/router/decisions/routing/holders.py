@@ -4,8 +4,9 @@ from typing import Final
 
 from services.router.decisions.policy import Policy, Role
 from services.router.decisions.routing.reasons import Rule
-from shared.divisions import CITY, DivisionCode, Tier, ancestor, is_within, parent, tier_of
-from shared.events import CategoryRow, Urgency
+from shared import divisions
+from shared.divisions import DivisionCode, Tier, ancestor, is_within, parent, tier_of
+from shared.events import CategoryRow, OfficeKind, Urgency
 
 ORDER: Final = {tier: n for n, tier in enumerate(Tier)}
 _ROLES: Final[dict[Tier | None, Role]] = {
@@ -15,12 +16,26 @@ _ROLES: Final[dict[Tier | None, Role]] = {
     Tier.DISTRICT: "district_dispatcher",
     None: "city_dispatcher",
 }
+_WITH_OFFICES: Final = (Tier.STREET, Tier.DISTRICT)
+_HOLD_NOTHING: Final[frozenset[OfficeKind]] = frozenset({"desk", "outside"})
 _SHIELDED_FAMILIES: Final = frozenset("RSE")
 
 
 def role_of(division: DivisionCode) -> Role:
     """Who answers for what a division holds, and is its dispatcher."""
     return _ROLES[tier_of(division)]
+
+
+def office_for(category: str | None, division: str, policy: Policy) -> str | None:
+    """The office that holds a matter in a division; None where the division's own desk does.
+
+    From the street up, where departments are, the lead of the duty catalogue; a grid or community
+    that holds a matter leads it itself. An outside body holds no case of ours. [domain B3.8, ours]
+    """
+    if category is None or tier_of(DivisionCode(division)) not in _WITH_OFFICES:
+        return None
+    duty = policy.duty(category, division)
+    return None if duty is None or duty.lead.kind in _HOLD_NOTHING else duty.lead.id
 
 
 def holder_for(tier: Tier, place: str, accused: str | None, policy: Policy) -> DivisionCode:
@@ -36,14 +51,17 @@ def holder_for(tier: Tier, place: str, accused: str | None, policy: Policy) -> D
 
 def smallest_known(code: str, policy: Policy) -> DivisionCode:
     """The listed division that a code names or lies in; the city if there is none."""
-    division = DivisionCode(code)
-    while division != CITY and division not in policy.divisions:
-        division = parent(division)
-    return division
+    return divisions.smallest_known(code, policy.divisions)
 
 
-def lowest_tier(row: CategoryRow, urgency: Urgency, policy: Policy) -> tuple[Tier, Rule] | None:
-    """The lowest tier that may hold such a matter and the rule that says so; None if any may."""
+def lowest_tier(
+    row: CategoryRow, urgency: Urgency, policy: Policy, *, begun: bool
+) -> tuple[Tier, Rule] | None:
+    """The lowest tier that may hold such a matter and the rule that says so; None if any may.
+
+    What a community may not lead starts where the categories say; once it is `begun`, the street
+    is the lowest that has it. [Beijing 17]
+    """
     skip_to = policy.settings.escalation.skip_to
     floors: list[tuple[Tier, Rule]] = []
     if urgency == "U1":
@@ -52,6 +70,8 @@ def lowest_tier(row: CategoryRow, urgency: Urgency, policy: Policy) -> tuple[Tie
         floors.append((skip_to.restricted_report_or_safety, "B3.4/sensitive"))
     if row.code in policy.settings.first_tier.mass_incident:
         floors.append((skip_to.confirmed_mass_incident, "B3.4/mass-incident"))
+    if begun and not row.community_may_lead:
+        floors.append((Tier.STREET, "B3.8/may-not-lead"))
     return max(floors, key=lambda floor: ORDER[floor[0]], default=None)
 
 

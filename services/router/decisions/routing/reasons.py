@@ -5,7 +5,8 @@ words. The rule ids name the paragraph of the first-tier rules:
 
     B3.1 emergency   B3.2 legal route   B3.4 tier of the category, and what raises it
     B3.5 motto: small -> grid, big -> community, hard -> street   B3.6 signs of a mass incident
-    B3.7 never the accused   B3.9 the address decides; without one the dispatcher does
+    B3.7 never the accused   B3.8 never led by a community that may not
+    B3.9 the address decides; without one the dispatcher does
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ Rule: TypeAlias = Literal[
     "B3.6/mass-incident-suspected",
     "B3.7/accused",
     "B3.7/accused-unknown",
+    "B3.8/may-not-lead",
     "B3.9/reading-failed",
     "B3.9/no-category",
     "B3.9/not-sure",
@@ -145,6 +147,11 @@ _RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
         "涉及检举控告（{accusation}），被反映单位尚不明确：由所涉最小辖区上一级或更高级别的调度员接办，"
         "限制查阅。",
     ),
+    "B3.8/may-not-lead": _in(
+        "{category} may start lower, but was begun already, and a community may not lead it: it"
+        " goes to the {tier}.",
+        "{category}已经启动办理，社区不得牵头，由{tier}办理。",
+    ),
     "B3.9/reading-failed": _in(
         "The petition could not be read: the dispatcher of the smallest division known reads it.",
         "未能自动识别：由已知最小辖区的调度员阅办。",
@@ -212,6 +219,7 @@ _WHY_NOT: Final[Mapping[Rule, Mapping[Language, str]]] = {
     "B3.6/mass-incident-suspected": _in("below the street", "低于街道层级"),
     "B3.7/accused": _in("it is the accused unit or below it", "属被反映单位或其下级"),
     "B3.7/accused-unknown": _in("it may be the accused unit", "可能即被反映单位"),
+    "B3.8/may-not-lead": _in("it may not lead such a matter", "不得牵头办理该类事项"),
     "B3.9/reading-failed": _in("the petition could not be read", "未能识别"),
     "B3.9/no-category": _in("the category is not known", "类别不明"),
     "B3.9/not-sure": _in("the category is not sure", "类别把握不足"),

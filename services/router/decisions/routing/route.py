@@ -47,7 +47,7 @@ from services.router.decisions.routing.holders import (
     smallest_known,
 )
 from services.router.decisions.routing.reasons import Reason, Rule
-from shared.divisions import CITY, DivisionCode, Tier, ancestor, parent, tier_of
+from shared.divisions import CITY, DivisionCode, Tier, ancestor, is_within, parent, tier_of
 from shared.events import CategoryRow, Sign, Track, Urgency, Word
 
 _RAISED: Final = {Tier.GRID: Tier.COMMUNITY, Tier.COMMUNITY: Tier.STREET}
@@ -73,9 +73,14 @@ class _Case:
     accused: str | None
     accusing: bool
     accused_known: bool
+    shut_out: DivisionCode | None
     sensitivity: int
     matched: list[tuple[str, str]]
     rejected: list[tuple[str, Rule]]
+
+    @property
+    def accused_unknown(self) -> bool:
+        return self.accusing and not self.accused_known
 
 
 def route(facts: Facts, policy: Policy) -> Routed:
@@ -86,7 +91,7 @@ def route(facts: Facts, policy: Policy) -> Routed:
         return _hand_off(case, row)
     if suspicion := _suspicion(case):
         return _wait(case, suspicion, "U1", at_least=_STREET_FOR.get(suspicion))
-    if case.accusing and not case.accused_known:
+    if case.accused_unknown:
         start = None if row is None else row.initial_tier
         case.matched.append(("accusation", _accusation(case)))
         return _wait(case, "B3.7/accused-unknown", _urgency(case), at_least=start)
@@ -99,20 +104,19 @@ def _case(facts: Facts, policy: Policy) -> _Case:
     named = policy.categories.get(facts.category) if facts.category else None
     row = named if named is not None and _is_sure(named, facts, policy) else None
     matters = (row,) if row is not None else _suspected(named, facts, policy)
-    # The city is where petitions without a district wait, not a unit that can be accused.
-    accused = facts.accused if facts.accused and facts.accused != CITY else None
-    accusations = policy.settings.first_tier.accusations
+    place = smallest_known(facts.division, policy)
+    accusing = _is_accusing(facts, matters, policy)
+    accused = _accused(facts)
     case = _Case(
         facts=facts,
         policy=policy,
-        place=smallest_known(facts.division, policy),
+        place=place,
         row=row,
         matters=matters,
         accused=accused,
-        accusing=facts.accusation
-        or facts.accused is not None
-        or any(matter.code in accusations for matter in matters),
+        accusing=accusing,
         accused_known=accused in policy.divisions,
+        shut_out=_shut_out(facts, place, policy) if accusing else None,
         sensitivity=max((matter.sensitivity for matter in matters), default=0),
         matched=[],
         rejected=[],
@@ -121,6 +125,35 @@ def _case(facts: Facts, policy: Policy) -> _Case:
         case.rejected.append((facts.division, "B3.9/place-too-coarse"))
     _match(case, named)
     return case
+
+
+def _is_accusing(facts: Facts, matters: Iterable[CategoryRow], policy: Policy) -> bool:
+    """Whether somebody is accused, or may be; a person's word that no division is, ends it."""
+    if facts.cleared:
+        return False
+    accusations = policy.settings.first_tier.accusations
+    said = facts.accusation or facts.accused is not None
+    return said or any(matter.code in accusations for matter in matters)
+
+
+def _accused(facts: Facts) -> DivisionCode | None:
+    """Who is named; the city is where petitions without a district wait, not a unit."""
+    named = None if facts.cleared or facts.accused == CITY else facts.accused
+    return DivisionCode(named) if named else None
+
+
+def _shut_out(facts: Facts, place: DivisionCode, policy: Policy) -> DivisionCode | None:
+    """Who never sees or holds an accusation: the accused; while unknown, the division named.
+
+    That is where it happened, or the wider one that was shut out before or that was accused and
+    is not listed: only the name of the accused makes it narrower. The city is nobody's division.
+    """
+    accused = _accused(facts)
+    if accused in policy.divisions:
+        return accused
+    wider = [code for code in (accused, facts.shut_out) if code and is_within(place, code)]
+    shut_out = min((*wider, place), key=len)
+    return None if shut_out == CITY else shut_out
 
 
 def _is_sure(named: CategoryRow, facts: Facts, policy: Policy) -> bool:
@@ -196,7 +229,8 @@ def _hand_off(case: _Case, row: CategoryRow) -> HandOff:
         category=row.code,
         sensitivity=row.sensitivity,
         restricted=case.accusing or legal or row.sensitivity == 2,
-        accused_division=case.accused,
+        accused_division=case.shut_out,
+        accused_unknown=case.accused_unknown,
         legal_route=legal,
         follow_up=row.code in lists.follow_up,
         reason=_reason(case, "B3.2/legal-route" if legal else "B3.1/emergency"),
@@ -216,7 +250,8 @@ def _wait(
         category=None if row is None else row.code,
         sensitivity=case.sensitivity,
         restricted=case.accusing or case.sensitivity == 2,
-        accused_division=case.accused,
+        accused_division=case.shut_out,
+        accused_unknown=case.accused_unknown,
         reason=_reason(case, rule),
     )
 
@@ -224,20 +259,21 @@ def _wait(
 def _desk(case: _Case, at_least: Tier | None) -> DivisionCode:
     """The dispatcher's desk: of the smallest division known, unless a rule lifts it."""
     desk = case.place
-    if case.accusing and not case.accused_known and desk != CITY:
+    if case.accused_unknown and desk != CITY:
         case.rejected.append((desk, "B3.7/accused-unknown"))
-        desk = parent(desk)
+        desk = smallest_known(parent(desk), case.policy)
     if any(is_shielded(row) for row in case.matters):
         skip_to = case.policy.settings.escalation.skip_to
         desk = _lift(case, desk, skip_to.restricted_report_or_safety, "B3.4/sensitive")
     if at_least is not None:
         lifted_by: Rule = "B3.6/mass-incident-suspected"
-        if case.accusing and not case.accused_known:
+        if case.accused_unknown:
             lifted_by = "B3.7/accused-unknown"
         desk = _lift(case, desk, at_least, lifted_by)
-    apart = apart_from_accused(desk, case.accused, case.policy)
+    apart = apart_from_accused(desk, case.shut_out, case.policy)
     if apart != desk:
-        case.rejected.append((desk, "B3.7/accused"))
+        rule: Rule = "B3.7/accused-unknown" if case.accused_unknown else "B3.7/accused"
+        case.rejected.append((desk, rule))
     return apart
 
 
@@ -256,7 +292,7 @@ def _assign(case: _Case, row: CategoryRow, first: Tier) -> Assigned | WaitsForDi
         coarse: Rule = "B3.9/no-district" if case.place == CITY else "B3.9/place-too-coarse"
         return _wait(case, coarse, row.urgency)
     wanted = holder_for(tier, case.place, None, case.policy)
-    division = holder_for(tier, case.place, case.accused, case.policy)
+    division = holder_for(tier, case.place, case.shut_out, case.policy)
     if division != wanted:
         rule = "B3.7/accused"
         case.rejected.append((wanted, rule))
@@ -272,7 +308,8 @@ def _assign(case: _Case, row: CategoryRow, first: Tier) -> Assigned | WaitsForDi
         category=row.code,
         sensitivity=row.sensitivity,
         restricted=case.accusing or row.sensitivity == 2,
-        accused_division=case.accused,
+        accused_division=case.shut_out,
+        accused_unknown=case.accused_unknown,
         reason=_reason(case, rule),
     )
 
@@ -286,7 +323,7 @@ def _first_tier(case: _Case, row: CategoryRow, first: Tier) -> tuple[Tier, Rule]
             steps.append((_RAISED[first], "B3.4/enforcement"))
         elif "many_people" in signs and first is Tier.GRID:
             steps.append((Tier.COMMUNITY, "B3.5/many-people"))
-    floor = lowest_tier(row, row.urgency, case.policy)
+    floor = lowest_tier(row, row.urgency, case.policy, begun=case.facts.begun)
     if floor is not None and ORDER[floor[0]] > ORDER[steps[-1][0]]:
         steps.append(floor)
     for (passed, _), (_, rule) in pairwise(steps):

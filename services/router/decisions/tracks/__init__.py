@@ -33,11 +33,15 @@ ROUTED = WAITING | UNSIGNED
 
 # A resolved case that waited for nothing but this answer is closed by it.
 LAST_ANSWER: tuple[Stage, ...] = ("resolved", "closed")
+AFTER_A_LOOK: tuple[Stage, ...] = ("assigned", "signed", "registered")
 SAY_WHAT = Step("classify", WAITING, ("registered",), DISPATCHERS, anew=True)
 SAY_WHERE = Step("place", WAITING, ("registered",), DISPATCHERS, anew=True)
 WITH_A_HOLDER = (
     SAY_WHAT,
     SAY_WHERE,
+    # A correction of what is held already decides again.
+    Step("classify", HELD, ("registered", "assigned", "signed"), HOLDERS, anew=True),
+    Step("place", HELD, ("registered", "assigned", "signed"), HOLDERS, anew=True),
     Step(
         "reroute",
         UNRESOLVED,
@@ -71,6 +75,7 @@ WITH_A_HOLDER = (
         # A case that waits for nobody is closed at once.
         ("resolved", "closed"),
         HOLDERS,
+        leads=True,
         fulfils=("sign", "tier", "final_reply"),
         ends=("verify", "object"),
         starts=("resolved",),
@@ -81,7 +86,8 @@ SERVICE = TrackTable(
     initial=ROUTED,
     steps=(
         *WITH_A_HOLDER,
-        Step("verify", HELD, (), GRID_TEAM, where="place", fulfils=("verify",)),
+        # What only starts in the grid goes to its lead office once somebody was there.
+        Step("verify", HELD, AFTER_A_LOOK, GRID_TEAM, where="place", fulfils=("verify",)),
         Step("reply", UNRESOLVED, (), CADRES, where="place", fulfils=("reply",)),
         Step("reply", RESOLVED, LAST_ANSWER, CADRES, where="place", fulfils=("reply",)),
         Step("close", RESOLVED, ("closed",), HOLDERS, fulfils=("callback",)),
@@ -107,6 +113,7 @@ CONSULT = TrackTable(
             UNRESOLVED | RESOLVED,
             ("closed",),
             HOLDERS,
+            leads=True,
             fulfils=("dispatch", "tier", "final_reply"),
         ),
     ),
@@ -121,7 +128,8 @@ HANDOFF = TrackTable(
     name="handoff",
     initial=WAITING,
     steps=(
-        Step("hand_over", WAITING, ("handed_off",), DISPATCHERS, fulfils=("handover",)),
+        # The named carers go on with some, as a service. [domain B3.1]
+        Step("hand_over", WAITING, ("handed_off",), DISPATCHERS, fulfils=("handover",), anew=True),
         SAY_WHAT,
         SAY_WHERE,
     ),

@@ -30,7 +30,8 @@ class Step:
     """One row. `targets` are the stages it may lead to; none: the stage stays.
 
     `where`: the area that the actor must act for. `anew`: the case is routed again, to an initial
-    stage of the track that its matter belongs to, be it another one.
+    stage of the track that its matter belongs to, be it another one. `leads`: only for those who
+    may lead the matter, not for those with whom it only starts.
     """
 
     command: CommandName
@@ -39,6 +40,7 @@ class Step:
     roles: frozenset[Role]
     where: Where = "holder"
     anew: bool = False
+    leads: bool = False
     fulfils: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()

@@ -1,28 +1,21 @@
-"""What one case adds to the figures, and what the figures say. Pure.
-
-    contribution(case)       what a snapshot adds: a number per measure, under one key a dimension
-    newest(said)             the newest snapshot of each case
-    differences(changes)     what new contributions change in the counters, the old ones taken off
-    picture(figures)         counts and shares of a group of cases, each share with both numbers
-    checksum(figures)        two sets of figures are the same when their checksums are
+"""What one case adds to the figures. Pure.
 
 A case has one key in each dimension, so the groups of any dimension add up to the whole city. A
 counter is named `measure|dimension`; its key is the dimension's key, and `key|detail` where the
-measure has details (the clock of `kept` and `late`, the tier of `promoted`).
+measure has details (the clock of `kept`, `late` and `overdue`, the tier of `promoted`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias, assert_never, get_args
 from uuid import UUID
 
 import orjson
 
-from shared.divisions import CITY, Tier, tier_of
+from shared.divisions import CITY, Tier
 from shared.events import CaseSnapshot, Order, Track
 
 Standing = Literal[
@@ -31,7 +24,12 @@ Standing = Literal[
 ]  # fmt: skip
 """Where a case stands; each case in one of them."""
 
-MEASURES = (*get_args(Standing), "closed_late", "promoted", "reopened", "kept", "late")
+Closing = Literal["closed_in_limit", "closed_late", "closed_without_limit"]
+"""How a closed case stands to its limit; each closed case in one of them."""
+
+MEASURES = (
+    *get_args(Standing), *get_args(Closing), "promoted", "reopened", "kept", "late", "overdue",
+)  # fmt: skip
 Dimension = Literal["tier", "track", "channel", "kind", "urgency", "category", "division"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
@@ -68,18 +66,18 @@ def unpack(packed: str) -> Contribution:
     return Contribution(*orjson.loads(packed))
 
 
-def contribution(case: CaseSnapshot) -> Contribution:
-    """What this snapshot of a case adds to the figures."""
+def contribution(case: CaseSnapshot, at: datetime) -> Contribution:
+    """What this snapshot of a case, made at `at` (promise time), adds to the figures."""
     measures: dict[str, int] = {standing_of(case): 1}
     closed = case.stage in ("closed", "handed_off")
-    if closed and not case.on_time.get(LIMIT_OF[case.track], True):
-        measures["closed_late"] = 1
+    if closed:
+        measures[limit_of(case)] = 1
     if case.reopened:
         measures["reopened"] = case.reopened
     for tier, times in case.promotions.items():
         measures[f"promoted:{tier.value}"] = times
-    for clock, kept in case.on_time.items():
-        measures[f"kept:{clock}" if kept else f"late:{clock}"] = 1
+    for clock, verdict in verdicts(case, at).items():
+        measures[f"{verdict}:{clock}"] = 1
     tier_now = case.closing_tier or case.tier if closed else case.tier
     keys: dict[str, str] = {
         "tier": tier_now.value if tier_now else NO_TIER,
@@ -101,6 +99,37 @@ def division_of(case: CaseSnapshot) -> str:
     """
     sensitive = case.restricted or case.sensitivity >= 2
     return case.place[:6] if sensitive and case.place != CITY else case.place
+
+
+def limit_of(case: CaseSnapshot) -> Closing:
+    """Whether a closed case kept the limit of its track; one whose limit never ran did neither."""
+    match case.on_time.get(LIMIT_OF[case.track]):
+        case True:
+            return "closed_in_limit"
+        case False:
+            return "closed_late"
+        case None:
+            return "closed_without_limit"
+
+
+Verdict: TypeAlias = Literal["kept", "late", "overdue"]
+
+
+def verdicts(case: CaseSnapshot, at: datetime) -> dict[str, Verdict]:
+    """Of each promise of a case that was tested, whether it was kept; broken once is broken.
+
+    Overdue: it still ran at `at`, past its time. A right that lapses is nobody's promise.
+    """
+    passed = (at - case.started_at) // timedelta(milliseconds=1)
+    found: dict[str, Verdict] = {
+        clock: "kept" if kept else "late" for clock, kept in case.on_time.items()
+    }
+    for clock in case.clocks:
+        promise = clock.on_breach not in ("lapse", "none")
+        past = clock.due < passed and not clock.paused
+        if promise and past and found.get(clock.name) != "late":
+            found[clock.name] = "overdue"
+    return found
 
 
 def standing_of(case: CaseSnapshot) -> Standing:
@@ -140,10 +169,11 @@ def closing_of(case: CaseSnapshot) -> Standing:
 
 
 class Said(NamedTuple):
-    """A snapshot and its place among those of its case."""
+    """A snapshot, its place among those of its case, and when it was made (promise time)."""
 
     order: Order
     case: CaseSnapshot
+    at: datetime
 
 
 def newest(said: Iterable[tuple[UUID, Said]]) -> dict[UUID, Said]:
@@ -200,100 +230,3 @@ def moves(
         yield place, less
     for place in new.keys.items() - stayed:
         yield place, new.measures
-
-
-# ---------------------------------------------------------------- what the figures say
-
-Figures: TypeAlias = Mapping[tuple[str, str], int]
-"""Of one group of cases: (measure, detail) → number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share with both its numbers, in basis points rounded down; none of nothing."""
-
-    numerator: int
-    denominator: int
-    basis_points: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A group of cases: how many stand where, and what was promised and kept.
-
-    `open` includes those that wait for a dispatcher. `closed` is the sum of `closed_as_solved`,
-    `consult_answered`, `handed_off` and `closed_otherwise`. `promoted` counts promotions by the
-    tier they left, `reopened` reopenings.
-    """
-
-    open: int
-    waiting_for_dispatcher: int
-    closed: int
-    closed_as_solved: int
-    consult_answered: int
-    handed_off: int
-    closed_otherwise: int
-    promoted: dict[str, int]
-    reopened: int
-    solved_in_grid: Share
-    closed_in_limit: Share
-    on_time: dict[str, Share]
-
-
-def share(numerator: int, denominator: int) -> Share:
-    """Rounded down, so that 100 % means all."""
-    points = numerator * 10_000 // denominator if denominator else None
-    return Share(numerator, denominator, points)
-
-
-def picture(figures: Figures) -> Picture:
-    """The counts and shares of a group of cases."""
-
-    def n(measure: str) -> int:
-        return figures.get((measure, ""), 0)
-
-    solved = n("solved_in_grid") + n("solved_higher")
-    closed = solved + n("consult_answered") + n("handed_off") + n("closed_otherwise")
-    clocks = sorted({detail for measure, detail in figures if measure in ("kept", "late")})
-    return Picture(
-        open=n("waiting") + n("in_hand"),
-        waiting_for_dispatcher=n("waiting"),
-        closed=closed,
-        closed_as_solved=solved,
-        consult_answered=n("consult_answered"),
-        handed_off=n("handed_off"),
-        closed_otherwise=n("closed_otherwise"),
-        promoted={tier.value: figures.get(("promoted", tier.value), 0) for tier in Tier},
-        reopened=n("reopened"),
-        solved_in_grid=share(n("solved_in_grid"), solved),
-        closed_in_limit=share(closed - n("closed_late"), closed),
-        on_time={clock: on_time(figures, clock) for clock in clocks},
-    )
-
-
-def on_time(figures: Figures, clock: str) -> Share:
-    """Promises of this clock that were kept, of those that came due or were kept before."""
-    kept = figures.get(("kept", clock), 0)
-    return share(kept, kept + figures.get(("late", clock), 0))
-
-
-def together(groups: Iterable[Figures]) -> Figures:
-    """The figures of several groups as those of one."""
-    total: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for figures in groups:
-        for key, n in figures.items():
-            total[key] += n
-    return total
-
-
-def width_below(division: str) -> int:
-    """How many digits the divisions one step below have; a grid has none below: its own."""
-    if division == CITY:
-        return 6
-    return len(division) if tier_of(division) is Tier.GRID else len(division) + 3
-
-
-def checksum(counters: Mapping[CounterKey, int]) -> str:
-    """SHA-256 over the counters that are not zero, in order."""
-    lines = sorted(f"{name}\t{key}\t{n}\n" for (name, key), n in counters.items() if n)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,11 @@
+"""The router over HTTP: cases, why they came, queues, and officers' commands."""
+
+from fastapi import APIRouter
+
+from services.router.api import cases, commands, policy, queues, registry
+
+__all__ = ["routes"]
+
+routes = APIRouter()
+for part in (cases, commands, queues, registry, policy):
+    routes.include_router(part.routes)

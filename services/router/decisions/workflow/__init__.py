@@ -1,0 +1,66 @@
+"""The one place where a case changes: `decide(case, command, actor, policy, now)`.
+
+Pure. It reads the track's table for who may do what when, and `clocks` for the promises; it gives
+`Changed` with the next case, or `Refused` with the reason and what would be allowed.
+
+opening  a petition becomes a case, and a case is routed       orders    of escalation
+moving   from holder to holder, tier to tier, to the end       officers  a person's commands
+access   who may read a case, and who may do what with it      desk      what a dispatcher decides
+"""
+
+from datetime import datetime
+
+from services.router.decisions.case import Case, but
+from services.router.decisions.commands import (
+    ApplyOrder,
+    Changed,
+    Command,
+    Decision,
+    Open,
+    Refused,
+    Supplement,
+    stepped,
+)
+from services.router.decisions.policy import Policy
+from services.router.decisions.workflow.access import accused_reads, allowed_actions, may_read
+from services.router.decisions.workflow.officers import by_officer
+from services.router.decisions.workflow.opening import opened
+from services.router.decisions.workflow.orders import answer
+from shared.identity import SYSTEM, Actor
+
+__all__ = ["accused_reads", "allowed_actions", "decide", "may_read"]
+
+
+def decide(
+    case: Case | None, command: Command, actor: Actor, policy: Policy, now: datetime
+) -> Decision:
+    """What a command makes of a case. Every change goes through here.
+
+    A case lives under the divisions of the day on which its petition was received.
+    """
+    if isinstance(command, Open):
+        if case is not None:
+            return Refused("stale", "the case is open already")
+        return opened(command, of_the_day(policy, command.received_at), now)
+    if case is None:
+        return Refused("unknown", "there is no such case yet")
+    policy = of_the_day(policy, case.received_at)
+    match command:
+        case Supplement():
+            return supplemented(case, command)
+        case ApplyOrder():
+            if SYSTEM not in actor.roles:
+                return Refused("not_your_role", "only escalation gives orders")
+            return answer(case, command, policy, now)
+        case _:
+            return by_officer(case, command, actor, policy, now)
+
+
+def of_the_day(policy: Policy, received_at: datetime) -> Policy:
+    """The policy with the divisions that existed when a petition was received."""
+    return policy.on(received_at.astimezone(policy.calendar.zone).date())
+
+
+def supplemented(case: Case, command: Supplement) -> Changed:
+    """The resident added something."""
+    return stepped(case, but(case, heard=command.heard), "supplemented", "petition")

@@ -1,0 +1,112 @@
+"""A case moves: from holder to holder, from tier to tier, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from services.router.decisions import clocks
+from services.router.decisions.case import Case, but
+from services.router.decisions.commands import Decision, Refused, stepped
+from services.router.decisions.policy import Policy
+from services.router.decisions.routing import holder_for, lowest_tier, office_for, role_of
+from shared.divisions import Tier, next_tier, tier_of
+
+LADDER: Final = tuple(Tier)
+
+
+def drop_inapplicable(case: Case, policy: Policy, now: datetime) -> Case:
+    """End the clocks that the case's track and stage no longer have: no promise was kept."""
+    gone = [
+        clock.name
+        for clock in case.clocks
+        if not clocks.applies(policy.clocks[clock.name], case, policy)  # type: ignore[index]
+    ]
+    return clocks.drop(case, gone, now)
+
+
+def entered(case: Case, tier: Tier | None, now: datetime) -> Case:
+    """The case in a tier: when it left the one before, and how low and high it ever was held."""
+    if tier is not None and case.stage == "assigned":
+        held = [one for one in (tier, case.lowest_tier, case.highest_tier) if one is not None]
+        case = but(
+            case,
+            lowest_tier=min(held, key=LADDER.index),
+            highest_tier=max(held, key=LADDER.index),
+        )
+    if tier is case.tier:
+        return case
+    left = dict(case.left)
+    if case.tier is not None:
+        left[case.tier] = now
+    if tier is None:
+        return but(case, tier=None, left=left)
+    left.pop(tier, None)
+    return but(case, tier=tier, entered={**case.entered, tier: now}, left=left)
+
+
+def promoted(
+    case: Case, policy: Policy, now: datetime, rule: str, detail: Mapping[str, object]
+) -> Decision:
+    """One tier up; skipping what may not hold such a matter, and the accused. [article, policy]"""
+    assert case.tier is not None
+    target = next_tier(case.tier)
+    if target is None:
+        return Refused("not_allowed_now", "above the district there is supervision, not a tier")
+    floor = lowest_holder(case, policy)
+    if floor is not None and LADDER.index(floor) > LADDER.index(target):
+        target = floor
+    holder = holder_for(target, case.place, case.accused_division, policy)
+    counts = {**case.promotions, case.tier: case.promotions.get(case.tier, 0) + 1}
+    after = clocks.drop(case, ("sign", "tier", "object"), now)
+    after = moved(but(after, promotions=counts), holder, policy, now)
+    return stepped(case, after, "promoted", rule, ("promoted",), detail)
+
+
+def lowest_holder(case: Case, policy: Policy) -> Tier | None:
+    """The lowest tier that may hold a case from handling on; None if any may."""
+    row = policy.categories.get(case.category or "")
+    floor = None if row is None else lowest_tier(row, case.urgency, policy, begun=True)
+    return None if floor is None else floor[0]
+
+
+def held_by(case: Case, holder: str, policy: Policy, office: str | None = None) -> Case:
+    """The case with another holder who is to solve it, and there the office that leads it."""
+    office = office or office_for(case.category, holder, policy)
+    role = role_of(holder) if office is None else clocks.DEPARTMENT
+    return but(case, holder=holder, office=office, role=role, stage="assigned", signed_by=None)
+
+
+def at_the_desk(case: Case, division: str) -> Case:
+    """The case with a dispatcher, who says where it goes."""
+    return but(
+        case,
+        holder=division,
+        office=None,
+        role=role_of(division),
+        stage="registered",
+        signed_by=None,
+    )
+
+
+def moved(case: Case, holder: str, policy: Policy, now: datetime) -> Case:
+    """The case with another holder: at his desk unsigned, or with the city's dispatcher."""
+    tier = tier_of(holder)
+    case = at_the_desk(case, holder) if tier is None else held_by(case, holder, policy)
+    case = entered(case, tier, now)
+    case = clocks.reassign(drop_inapplicable(case, policy, now), policy)
+    begins = ("entered_queue",) if tier is None else ("assigned", "entered_tier")
+    return clocks.start(case, begins, policy, now)
+
+
+def closed(case: Case, now: datetime) -> Case:
+    """A case that is done."""
+    return but(
+        clocks.drop(case, [clock.name for clock in case.clocks], now),
+        stage="closed",
+        outcome="solved",
+        closed_at=now,
+        closing_tier=case.tier,
+        left={**case.left, case.tier: now} if case.tier else case.left,
+    )

@@ -1,0 +1,160 @@
+"""One way to start and one to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import uvicorn
+
+from shared import outbox, postgres
+from shared.http import create_app
+from shared.service.consuming import consume
+from shared.service.process import (
+    PARTS,
+    WEATHER,
+    Backoff,
+    Process,
+    Service,
+    Work,
+    through_weather,
+)
+from shared.service.relaying import relay
+from shared.service.timing import FOLD, compare_topics, keep_time, watch_loop
+from shared.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def background(process: Process, parts: Iterable[str]) -> dict[str, Work]:
+    """The loops of these parts, by name."""
+    loops: dict[str, Work] = {}
+    if "relay" in parts:
+        loops["relay"] = partial(relay, process)
+    if "consume" in parts:
+        for topic, handle in process.service.hears(process).items():
+            loops[f"consume {topic}"] = partial(consume, process, topic, handle)
+    if loops:
+        loops["topics"] = partial(compare_topics, process)
+    for timer in (*process.service.timers, FOLD):
+        if timer.part in parts:
+            loops[timer.name] = partial(keep_time, process, timer)
+    return loops
+
+
+async def serve(service: Service, settings: Settings, parts: Sequence[str] = PARTS) -> None:
+    """Run a service until SIGTERM or SIGINT; ends in under 20 s, whatever else is away."""
+    stop = asyncio.Event()
+    running = asyncio.get_running_loop()
+    running.set_exception_handler(on_stray)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(number, stop.set)
+    dsn = settings.database_url.get_secret_value()
+    async with postgres.open_pool(
+        dsn, settings.database_pool, settings.lock_timeout_ms, service.name
+    ) as pool:
+        process = Process(service, settings, settings.clock(), pool)
+        await unless(stop, settle(process))
+        if not stop.is_set():
+            spare_the_collector()
+            await work(process, parts, stop)
+    logger.info("stopped")
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[object, object, None]) -> None:
+    """Do this to its end, or until `stop`, whichever comes first."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work), group.create_task(until(stop))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+
+async def until(stop: asyncio.Event) -> None:
+    """Wait for it."""
+    await stop.wait()
+
+
+async def work(process: Process, parts: Sequence[str], stop: asyncio.Event) -> None:
+    """All loops of these parts, and HTTP; one loop dies, all die."""
+    server = server_of(process, parts)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(through_weather(process, name, loop), name=name)
+            for name, loop in background(process, parts).items()
+        ]
+        tasks.append(group.create_task(watch_loop(process), name="watch"))
+        tasks.append(group.create_task(end(server, stop), name="stop"))
+        logger.info("serving: %s", ", ".join(parts))
+        await server.serve()
+        for task in tasks:
+            task.cancel()
+
+
+def on_stray(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error that nobody waited for. asyncio's own words would quote the values in it."""
+    logger.error("stray error in the event loop", exc_info=context.get("exception"))
+
+
+def spare_the_collector() -> None:
+    """What was made at start stays: a full collection need not walk a whole policy each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+async def settle(process: Process) -> None:
+    """Read what must be known before anything runs; wait for the database if need be."""
+    backoff = Backoff(first=0.2)
+    while True:
+        try:
+            async with process.pool.acquire(timeout=10) as connection:
+                process.epoch = await outbox.epoch(connection)
+            if process.service.open is not None:
+                process.state = await process.service.open(process)
+        except ValueError:
+            raise
+        except WEATHER as weather:
+            logger.warning("waiting for the database: %s", type(weather).__name__)
+            await backoff.sleep()
+        else:
+            return
+
+
+class Server(uvicorn.Server):
+    """uvicorn without handlers of its own: it would raise a signal again after its shutdown, and
+    so end the loops before they clean up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The signals are ours."""
+        yield
+
+
+def server_of(process: Process, parts: Sequence[str]) -> Server:
+    """What answers HTTP; without the part `http`, only what operations ask."""
+    settings = process.settings
+    config = uvicorn.Config(
+        create_app(process, process.service.routes if "http" in parts else None),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=30,
+        server_header=False,
+    )
+    return Server(config)
+
+
+async def end(server: Server, stop: asyncio.Event) -> None:
+    """Answer no more requests once the signal came."""
+    await stop.wait()
+    server.should_exit = True

@@ -1,0 +1,59 @@
+"""What a service does by itself, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from shared import hearing, kafka, outbox, postgres, tally, telemetry
+from shared.clock import wall
+from shared.service.process import Process, Timer
+
+
+async def keep_time(process: Process, timer: Timer) -> None:
+    """Run a timer's step again and again."""
+    while True:
+        pause = await timer.step(process)
+        process.health.well(timer.name)
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+
+async def fold(process: Process) -> float:
+    """Each second: fold the counts, measure outbox, parked and skew."""
+    async with postgres.transaction(process.pool) as tx:
+        await tally.fold(tx)
+    async with process.pool.acquire(timeout=10) as connection:
+        depth, age = await outbox.waiting(connection)
+        telemetry.OUTBOX_DEPTH.set(depth)
+        telemetry.OUTBOX_AGE.set(age)
+        telemetry.PARKED_NOW.set(await hearing.parked_count(connection))
+        asked = wall()
+        skew = await connection.fetchval("select clock_timestamp()") - asked
+        telemetry.CLOCK_SKEW.set(skew.total_seconds())
+    if abs(skew.total_seconds()) > 2:
+        process.health.degraded("skew", f"the database's clock differs by {skew}")
+    else:
+        process.health.well("skew")
+    return 1.0
+
+
+FOLD = Timer("fold", "sweep", fold)
+
+
+async def watch_loop(process: Process) -> None:
+    """How late does the event loop wake us, and how far behind are we, also when nothing moves?"""
+    while True:
+        due = time.monotonic() + 0.5
+        await asyncio.sleep(0.5)
+        telemetry.LOOP_LAG.set(max(0.0, time.monotonic() - due))
+        for topic, lag in process.lags.items():
+            telemetry.LAG_SECONDS.labels(topic).set(lag.seconds(wall()))
+
+
+async def compare_topics(process: Process) -> None:
+    """At the start: are the topics as the code says? Until they are, we are not ready."""
+    while differs := await kafka.check_topics(process.settings):
+        process.health.degraded("topics", "; ".join(map(str, differs)), blocking=True)
+        await asyncio.sleep(5)
+    process.health.well("topics")

@@ -1,0 +1,190 @@
+"""What work costs in statements, and that none of it looks at the cases that are closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from asyncpg.connection import LoggedQuery
+
+from services.escalation.decisions import Digest
+from services.escalation.handlers import (
+    acknowledge,
+    handle,
+    say_again_once,
+    show_figures,
+    sweep_once,
+)
+from services.escalation.store import armed, notices, orders
+from services.escalation.store.notices import Acknowledged
+from shared.clock import Clock, wall
+from shared.hearing import Heard
+from shared.postgres import Transaction
+from tests.escalation.stories import (
+    CASE,
+    GRID,
+    HOUR,
+    at,
+    batch,
+    case,
+    clock,
+    heard,
+    relayed,
+    sign_clock,
+    tier_clock,
+)
+
+CLOSED = 20_000
+
+
+@asynccontextmanager
+async def spoken(tx: Transaction) -> AsyncIterator[list[LoggedQuery]]:
+    """The statements of this block."""
+    said: list[LoggedQuery] = []
+    with tx.query_logger(said.append):
+        yield said
+        await asyncio.sleep(0)  # the driver tells of a statement a turn later
+
+
+def beginnings(said: Sequence[LoggedQuery]) -> list[str]:
+    """The first word of each statement and its table."""
+    found = []
+    for one in said:
+        words = one.query.replace(",", " ").split()
+        before = {"select": "from", "insert": "into", "delete": "from", "update": "update"}
+        found.append(f"{words[0]} {words[words.index(before[words[0]]) + 1]}")
+    return found
+
+
+def first(ids: Sequence[UUID]) -> list[Heard]:
+    return [heard(1, case(tier_clock(), clock(due=5 * HOUR), sign_clock()), one) for one in ids]
+
+
+def second(ids: Sequence[UUID]) -> list[Heard]:
+    return [heard(2, case(tier_clock(2, 9 * HOUR)), one) for one in ids]
+
+
+@pytest.mark.parametrize("n", [1, 200])
+async def test_statements_do_not_grow_with_the_batch_or_the_page(tx: Transaction, n: int) -> None:
+    warm, ids = [UUID(int=9_999)], [UUID(int=i) for i in range(1, n + 1)]
+    # With its first statements the driver asks for types too.
+    await handle(batch(*first(warm)), tx, at(0))
+    await sweep_once(tx, at(6 * HOUR))
+    await handle(batch(*second(warm)), tx, at(6 * HOUR))
+
+    async with spoken(tx) as said:
+        await handle(batch(*first(ids)), tx, at(0))
+    assert beginnings(said) == ["insert armed"]  # the counters are filled by COPY
+
+    async with spoken(tx) as said:
+        assert await sweep_once(tx, at(6 * HOUR)) == n
+    assert beginnings(said) == [
+        "select armed",
+        "update armed",
+        "select epochs",
+        "insert orders",
+        "insert said",
+        "insert notices",
+    ]
+    assert await tx.fetchval("select count(*) from orders") == 2 * n
+
+    async with spoken(tx) as said:
+        await handle(batch(*second(ids)), tx, at(6 * HOUR))
+    assert beginnings(said) == ["select armed", "update armed", "delete orders"]
+    assert await tx.fetchval("select count(*) from orders") == 0
+
+
+async def test_orders_said_again_cost_the_same_whatever_their_number(tx: Transaction) -> None:
+    for seq, ids in enumerate(([UUID(int=1)], [UUID(int=i) for i in range(2, 202)])):
+        await handle(batch(*(heard(1, case(tier_clock()), one) for one in ids)), tx, at(0))
+        await sweep_once(tx, at(6 * HOUR))
+        await relayed(tx)
+        later = wall() + timedelta(minutes=2 + 60 * seq)
+        async with spoken(tx) as said:
+            again = await say_again_once(tx, later, Clock().name)
+        assert again.said >= len(ids)
+    assert beginnings(said) == [
+        "select orders",
+        "select outbox",
+        "select epochs",
+        "update orders",
+        "update armed",
+    ]
+
+
+OF_OPEN_CASES = {"armed_next", "notices_waiting"}
+"""Indexes that hold no closed case and no notice that somebody took note of."""
+
+
+def scanned(plan: dict[str, Any]) -> set[str]:
+    """The tables that a plan reads from one end to the other, by themselves or by an index."""
+    whole = plan["Node Type"].endswith("Scan") and "Index Cond" not in plan
+    found = set()
+    if whole and plan.get("Index Name") not in OF_OPEN_CASES:
+        found = {plan.get("Relation Name", plan["Node Type"])}
+    return found.union(*map(scanned, plan.get("Plans", ())))
+
+
+async def many_closed(tx: Transaction) -> None:
+    """Closed cases, and notices that somebody took note of."""
+    await tx.execute(
+        """
+        insert into armed (case_id, epoch, seq, changed_at, started_at, holder, open, clocks)
+        select gen_random_uuid(), 1, 9, now(), now(), $1, false, '[]' from generate_series(1, $2)
+        """,
+        GRID,
+        CLOSED,
+    )
+    await tx.execute(
+        """
+        insert into notices (id, division, role, clock, reason, count, oldest_due_at, cases,
+                             posted_at, acknowledged_at, acknowledged_role, acknowledged_by)
+        select gen_random_uuid(), $1, 'grid_head', 'sign', 'reminder', 1, now(), '{}',
+               now() - n * interval '1 s', now(), 'grid_head', 'x' from generate_series(1, $2) n
+        """,
+        GRID,
+        CLOSED,
+    )
+    await tx.execute("insert into said select 'a/' || n, 1 from generate_series(1, $1) n", CLOSED)
+    await tx.execute("analyze")
+
+
+async def all_work(tx: Transaction) -> None:
+    """Everything that escalation does by itself, and is asked."""
+    await handle(batch(*first([CASE])), tx, at(0))
+    assert await sweep_once(tx, at(6 * HOUR)) == 1
+    await armed.earliest(tx)
+    await relayed(tx)
+    await say_again_once(tx, wall() + timedelta(minutes=2), Clock().name)
+    await show_figures(tx, at(6 * HOUR))
+    await armed.find(tx, CASE)
+    await orders.still_open(tx, [CASE])
+    await notices.unacknowledged(tx, GRID, None)
+    for everything in (False, True):
+        (newest, *_) = await notices.newest(tx, GRID, None, None, 10, everything=everything)
+    assert isinstance(newest.digest, Digest)
+    taken = await notices.take(tx, newest.id)
+    assert taken is not None
+    await acknowledge(tx, taken, Acknowledged(at(7 * HOUR), "grid_head", "officer"))
+    await handle(batch(*second([CASE])), tx, at(6 * HOUR))
+
+
+async def test_no_statement_walks_through_the_closed_cases(tx: Transaction) -> None:
+    await many_closed(tx)
+    async with spoken(tx) as said:
+        await all_work(tx)
+    plans = {
+        one.query: orjson.loads(await tx.fetchval(f"explain (format json) {one.query}", *one.args))
+        for one in said
+        if one.query.split()[0] in ("select", "insert", "update", "delete")
+    }
+    assert len(plans) >= 15
+    walked = {query: scanned(plan[0]["Plan"]) for query, plan in plans.items()}
+    large = {"armed", "notices", "said"}
+    assert {query: tables & large for query, tables in walked.items() if tables & large} == {}
