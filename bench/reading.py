@@ -127,8 +127,9 @@ def say_labelled(read: Reader, labelled: Path, threshold: float, wrong: bool) ->
     for name, count in (*seen.items(), ("all", total)):
         line = " / ".join(f"{count[v]:3}" for v in ("right", "wrong", "no class"))
         print(f"  {name:10}\t{line}; {count['unsure']:3}")
-    share = total["right"] / (total["right"] + total["wrong"])
-    print(f"  right among the confident with a class: {share:.1%}")
+    confident = total["right"] + total["wrong"] + total["no class"]
+    print(f"  right among the confident: {total['right'] / confident:.1%}", end="")
+    print(f" ({total['right'] / (confident - total['no class']):.1%} of those with a class)")
 
 
 def say_by_hand(judged: Sequence[Mapping[str, str]], codes: Mapping[str, str | None]) -> None:
