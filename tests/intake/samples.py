@@ -151,6 +151,7 @@ def case_event(
     next_deadline: int | None = 3_600_000,
     appended_at: datetime | None = None,
     at: datetime | None = None,
+    category: str = "E0102",
 ) -> Heard:
     """A snapshot of a case as the router says it."""
     started_at = datetime(2026, 4, 12, 1, 0, tzinfo=UTC)
@@ -162,7 +163,7 @@ def case_event(
         kind="report",
         track="service",
         stage=stage,
-        category="E0102",
+        category=category,
         urgency="U3",
         tier=Tier.GRID,
         holder=holder,

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from services.intake.api.bodies import NewPetition, check, schema_of, submission
 from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused, trace_of
 from services.intake.api.routing import routes
+from services.intake.decisions.emergencies import Call
+from services.intake.decisions.wording import in_danger
 from services.intake.handlers.loops import intake_of
 from services.intake.handlers.petitions import (
     Accepted,
@@ -58,15 +60,19 @@ async def accept(request: Request) -> Response:
             "The database went away before it answered. Send it again, best with an"
             " `Idempotency-Key`: then it is kept once, whatever happened."
         ) from None
-    return answer(outcome)
+    policy = intake.shelf.policy
+    calls: tuple[Call, ...] = ()
+    if policy is not None:
+        calls = policy.emergencies.numbers(given.category, given.subject, given.text)
+    return answer(outcome, calls)
 
 
-def answer(outcome: Outcome) -> Response:
-    """What the sender is told."""
+def answer(outcome: Outcome, calls: tuple[Call, ...]) -> Response:
+    """What the sender is told; of an emergency at once which number to call. [domain B3.1]"""
     match outcome:
         case Accepted(stored, replayed):
             at = f"/petitions/{stored.number}"
-            body = {
+            body: dict[str, object] = {
                 "id": str(stored.id),
                 "number": stored.number,
                 "code": stored.query_code,
@@ -76,6 +82,8 @@ def answer(outcome: Outcome) -> Response:
                     "readings": f"/petitions/{stored.id}/readings",
                 },
             }
+            if calls:
+                body |= {"call": [call._asdict() for call in calls], "urgent": in_danger(calls)}
             return json(body, 202, REPLAYED if replayed else None)
         case OtherBody():
             raise key_reused()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from services.intake.decisions.emergencies import Call
 from shared.events import Stage
 
 Words: TypeAlias = dict[str, str]
@@ -36,6 +37,17 @@ class Receipt:
     unit: str | None
     stage: Stage | None
     next_deadline: datetime | None
+
+
+def in_danger(calls: Sequence[Call]) -> Words:
+    """Whom to call, to somebody whose petition speaks of an emergency."""
+    numbers = "、".join(f"{call.number}（{call.zh}）" for call in calls)
+    in_english = " or ".join(f"{call.number} ({call.en})" for call in calls)
+    return {
+        "zh": f"如有人身危险，请立即拨打{numbers}。您的诉求已登记，将由专人跟进。",
+        "en": f"If anybody is in danger, call {in_english} now. Your petition is registered, and a"
+        " person follows it up.",
+    }
 
 
 def status(receipt: Receipt) -> Words:
