@@ -22,10 +22,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from uuid_utils.compat import uuid7
 
-from services.intake.decisions.petitions import Addition, Petition, Submission
+from services.intake.decisions.petitions import Addition, Petition, Registration, Submission
 from services.intake.decisions.policy import Policy
 from shared.events import Channel, Kind
 from shared.http import Problem
+from shared.identity import Actor
 
 TOLERANCE = timedelta(minutes=5)
 """[ours] A sender's clock may run this much ahead of ours."""
@@ -121,6 +122,15 @@ class Accused(Body):
         return self
 
 
+class OnBehalf(Body):
+    """A letter, visit or call that an officer registers for the person."""
+
+    came_at: AwareDatetime | None = Field(
+        default=None, description="when it came, with a time zone; the clocks run from now"
+    )
+    reference: Annotated[str, Field(min_length=1, max_length=100), SAYS] | None = None
+
+
 class NewPetition(Body):
     """What a resident says, as a channel hands it in."""
 
@@ -133,6 +143,9 @@ class NewPetition(Body):
     person: Person | None = None
     contact: Contact | None = None
     accused: Accused | None = None
+    on_behalf: OnBehalf | None = Field(
+        default=None, description="registered for the person; needs an officer's token"
+    )
     occurred_at: AwareDatetime | None = Field(
         default=None, description="when it happened, with a time zone; never starts a clock"
     )
@@ -149,7 +162,10 @@ def check(given: NewPetition, policy: Policy | None, now: datetime) -> None:
 
     Raises a 422 `Problem` that names each field.
     """
-    if given.category is None and not (given.place or given.accused or given.occurred_at):
+    came_at = given.on_behalf.came_at if given.on_behalf else None
+    if given.category is None and not (
+        given.place or given.accused or given.occurred_at or came_at
+    ):
         return
     wrong: list[dict[str, str]] = []
     at = given.occurred_at
@@ -157,6 +173,8 @@ def check(given: NewPetition, policy: Policy | None, now: datetime) -> None:
         wrong.append({"field": "occurred_at", "says": "lies in the future"})
     if at is not None and at < LONG_AGO:
         wrong.append({"field": "occurred_at", "says": "lies before 1900"})
+    if came_at is not None and not LONG_AGO <= came_at <= now + TOLERANCE:
+        wrong.append({"field": "on_behalf.came_at", "says": "lies in the future or before 1900"})
     if policy is not None:
         wrong += unknown_codes(given, policy)
     if wrong:
@@ -194,9 +212,14 @@ def query_code() -> str:
 
 
 def submission(
-    given: NewPetition, raw: bytes, key: str | None, now: datetime, trace: str
+    given: NewPetition,
+    raw: bytes,
+    key: str | None,
+    now: datetime,
+    trace: str,
+    registrar: Actor | None = None,
 ) -> Submission:
-    """A new petition of what was sent, received `now` (promise time)."""
+    """A new petition of what was sent, received `now` (promise time); by whom it was registered."""
     place, accused = given.place, given.accused
     petition = Petition(
         id=uuid7(),
@@ -219,7 +242,26 @@ def submission(
         body_hash=hashlib.sha256(raw).digest() if key else None,
         traceparent=trace,
     )
-    return Submission(petition, for_vault(given.person), for_vault(given.contact))
+    return Submission(
+        petition,
+        for_vault(given.person),
+        for_vault(given.contact),
+        registration(given.on_behalf, registrar),
+    )
+
+
+def registration(on_behalf: OnBehalf | None, registrar: Actor | None) -> Registration | None:
+    """Who registered it, where somebody did."""
+    if on_behalf is None or registrar is None:
+        return None
+    return Registration(
+        subject=registrar.subject,
+        roles=tuple(sorted(registrar.roles)),
+        division=registrar.division,
+        office=registrar.office,
+        came_at=on_behalf.came_at,
+        reference=on_behalf.reference,
+    )
 
 
 def addition(

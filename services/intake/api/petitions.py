@@ -21,7 +21,8 @@ from services.intake.handlers.petitions import (
     Unanswered,
     Unstorable,
 )
-from shared.http import Problem, busy, invalid, json, process_of, require_json
+from shared.http import Problem, busy, invalid, json, officer, process_of, require_json
+from shared.identity import Actor
 
 
 @routes.post(
@@ -51,8 +52,10 @@ async def accept(request: Request) -> Response:
     intake = intake_of(process)
     now = process.clock.now()
     check(given, intake.shelf.policy, now)
+    registrar = None if given.on_behalf is None else registrar_of(request)
+    petition = submission(given, raw, key, now, trace_of(request), registrar)
     try:
-        outcome = await intake.commits.accept(submission(given, raw, key, now, trace_of(request)))
+        outcome = await intake.commits.accept(petition)
     except Full:
         raise busy("Too many petitions arrive just now; nothing was kept. Try again.", 1) from None
     except Unanswered:
@@ -65,6 +68,23 @@ async def accept(request: Request) -> Response:
     if policy is not None:
         calls = policy.emergencies.numbers(given.category, given.subject, given.text)
     return answer(outcome, calls)
+
+
+REGISTRARS = frozenset({
+    "hotline_agent", "petition_officer", "grid_worker", "grid_head", "grid_branch_secretary",
+    "community_officer", "street_dispatcher", "street_cadre", "district_dispatcher",
+    "city_dispatcher",
+})  # fmt: skip
+
+
+def registrar_of(request: Request) -> Actor:
+    """Who registers a petition for somebody else. Raises a 401 or 403 `Problem`."""
+    who = officer(request)
+    if not who.roles & REGISTRARS:
+        raise Problem(
+            403, "not-your-role", f"To register for a person takes one of: {sorted(REGISTRARS)}"
+        )
+    return who
 
 
 def answer(outcome: Outcome, calls: tuple[Call, ...]) -> Response:

@@ -50,6 +50,7 @@ async def receipt(request: Request, number: str, code: Code) -> Response:
             "where": where,
             "status": status(seen),
         }
+        | ({"registered": found.registered._asdict()} if found.registered else {})
     )
 
 

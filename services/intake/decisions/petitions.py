@@ -44,12 +44,24 @@ class Petition(NamedTuple):
     traceparent: str | None
 
 
+class Registration(NamedTuple):
+    """Who registered a petition for the person, when it came, and its reference there."""
+
+    subject: str
+    roles: tuple[str, ...]
+    division: str
+    office: str | None
+    came_at: datetime | None
+    reference: str | None
+
+
 class Submission(NamedTuple):
     """A petition with what goes to the vault, as JSON; None where nothing was given."""
 
     petition: Petition
     person: str | None = None
     contact: str | None = None
+    registration: Registration | None = None
 
 
 class Addition(NamedTuple):

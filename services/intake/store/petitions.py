@@ -25,6 +25,7 @@ async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict
     """Store petitions with all that goes with them; the numbers of those whose key was new."""
     columns = zip(*(submission.petition for submission in submissions), strict=True)
     vault = [one for one in submissions if one.person or one.contact]
+    registered = [one for one in submissions if one.registration]
     rows = await tx.fetch(
         """
         with taken as (
@@ -57,6 +58,14 @@ async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict
             select id, person::jsonb, contact::jsonb
             from unnest($20::uuid[], $21::text[], $22::text[]) as given (id, person, contact)
             join taken using (id)
+        ), registered as (
+            insert into registrations
+                (petition_id, subject, roles, division, office, came_at, reference)
+            select id, subject, string_to_array(roles, ','), division, office, came_at, reference
+            from unnest($23::uuid[], $24::text[], $25::text[], $26::text[], $27::text[],
+                        $28::timestamptz[], $29::text[])
+                as given (id, subject, roles, division, office, came_at, reference)
+            join taken using (id)
         )
         select id, number from taken
         """,
@@ -64,8 +73,23 @@ async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict
         [one.petition.id for one in vault],
         [one.person for one in vault],
         [one.contact for one in vault],
+        [one.petition.id for one in registered],
+        *registrations_of(registered),
     )
     return {row["id"]: row["number"] for row in rows}
+
+
+def registrations_of(registered: Sequence[Submission]) -> tuple[list[object], ...]:
+    """Registrations as the arrays that the statement takes; the roles of each as one text."""
+    made = [one.registration for one in registered if one.registration]
+    return (
+        [one.subject for one in made],
+        [",".join(one.roles) for one in made],
+        [one.division for one in made],
+        [one.office for one in made],
+        [one.came_at for one in made],
+        [one.reference for one in made],
+    )
 
 
 async def by_keys(tx: Transaction, keys: Collection[str]) -> dict[str, Stored]:

@@ -24,12 +24,22 @@ async def next_seq(tx: Transaction, petition_id: UUID) -> int:
     )
 
 
+class Registered(NamedTuple):
+    """By which division or office a petition was registered for the person, and when it came."""
+
+    division: str
+    office: str | None
+    came_at: datetime | None
+    reference: str | None
+
+
 class Found(NamedTuple):
     """A petition that somebody asks for by its number, and the code they must know."""
 
     petition_id: UUID
     query_code: str
     receipt: Receipt
+    registered: Registered | None
 
 
 async def by_number(tx: Transaction, number: str) -> Found | None:
@@ -37,16 +47,19 @@ async def by_number(tx: Transaction, number: str) -> Found | None:
     row = await tx.fetchrow(
         """
         select p.id, p.query_code, p.number, p.received_at, r.read_at, r.published_at,
-               r.routed_at, r.unit, r.stage, r.next_deadline
+               r.routed_at, r.unit, r.stage, r.next_deadline,
+               g.division, g.office, g.came_at, g.reference
         from petitions p join receipts r on r.petition_id = p.id
+            left join registrations g on g.petition_id = p.id
         where p.number = $1
         """,
         number,
     )
     if row is None:
         return None
-    petition_id, query_code, *rest = row.values()
-    return Found(petition_id, query_code, Receipt(*rest))
+    petition_id, query_code, *rest, division, office, came_at, reference = row.values()
+    registered = division and Registered(division, office, came_at, reference)
+    return Found(petition_id, query_code, Receipt(*rest), registered)
 
 
 class News(NamedTuple):
