@@ -148,10 +148,10 @@ def case_event(
     type_: CaseEventType = "casegrid.case.opened.v1",
     holder: str = GRID,
     stage: Stage = "assigned",
+    category: str | None = "E0102",
     next_deadline: int | None = 3_600_000,
     appended_at: datetime | None = None,
     at: datetime | None = None,
-    category: str = "E0102",
 ) -> Heard:
     """A snapshot of a case as the router says it."""
     started_at = datetime(2026, 4, 12, 1, 0, tzinfo=UTC)

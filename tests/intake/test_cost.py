@@ -114,6 +114,23 @@ async def test_receipts_cost_one_statement_whatever_the_batch(
     assert await database.fetchval("select count(*) from receipts where seq = 3") == n + 1
 
 
+@pytest.mark.parametrize("n", [1, 200])
+async def test_corrections_cost_one_statement_more_whatever_the_batch(
+    process: Process, database: Transaction, n: int
+) -> None:
+    taken: list[Submission] = [one() for _ in range(n)]
+    await take_in(database, taken)
+    events = [
+        case_event(given.petition.id, Order(1, 2), type_="casegrid.case.classified.v1")
+        for given in taken
+    ]
+    async with spoken(database) as said:
+        now = process.clock.now()
+        await on_case_changed(Batch(Topic.ROUTER, events), database, now, process.clock)
+    assert beginnings(said)[-2:] == ["UPDATE", "INSERT"]
+    assert await database.fetchval("select count(*) from labels") == n
+
+
 # ---------------------------------------------------------------- what is over costs nothing
 
 
@@ -168,6 +185,7 @@ async def test_no_statement_walks_through_what_is_over(
         await supplement(database, again.stored.id, more("key"), voice)
         await supplement(database, again.stored.id, more("key"), voice)
         events = [case_event(again.stored.id, Order(1, 1))]
+        events += [case_event(again.stored.id, Order(1, 2), type_="casegrid.case.classified.v1")]
         await on_case_changed(Batch(Topic.ROUTER, events), database, now, with_policy.clock)
         assert await receipts.by_number(database, again.stored.number)
     plans = {

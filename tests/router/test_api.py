@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Count
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, get_args
@@ -13,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.router.__main__ import SERVICE, look
+from services.router.decisions.case import duties
 from services.router.decisions.policy import Role
 from services.router.handlers.policies import Policies, load
 from shared.divisions import CITY, Tier
@@ -359,6 +361,78 @@ async def test_a_queue_lists_cases_held_and_clocks_owned_by_due_time_page_by_pag
     assert page["owned"] == {"reply": len(owned)}
     one = next(line for line in lines if line["clock"] == "reply")
     assert one["role"] == "street_cadre"
+
+
+async def test_the_overview_counts_what_the_queues_hold(
+    client: httpx.AsyncClient, pool: Pool, street: Router
+) -> None:
+    expected: dict[tuple[str, str | None], dict[str, Count[str]]] = {}
+
+    def queue(division: str, office: str | None, kind: str) -> Count[str]:
+        return expected.setdefault((division, office), {"held": Count(), "owned": Count()})[kind]
+
+    for case in (await cases(pool)).values():
+        queue(case.holder, None, "held")[case.stage] += 1
+        if case.office is not None:
+            queue(case.holder, case.office, "held")[case.stage] += 1
+        for duty in duties(case):
+            queue(duty.division, duty.office, "owned")[duty.clock] += 1
+    lines: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = await asked(client, f"/queues?limit=2{cursor}")
+        lines += page["queues"]
+        if page["cursor"] is None:
+            break
+        cursor = f"&cursor={page['cursor']}"
+    shown = {
+        (one["division"], one["office"]): {"held": one["held"], "owned": one["owned"]}
+        for one in lines
+    }
+    assert len(lines) == len(shown)
+    assert shown == expected
+    assert any(office for _, office in shown)
+    narrow = await asked(client, "/queues", STREET)
+    assert {one["division"][:9] for one in narrow["queues"]} == {STREET}
+
+
+async def test_an_offices_queue_and_my_own(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP), A))
+    held = await asked(client, "/queues/offices/lighting", STREET)
+    assert [line["case"] for line in held["entries"]] == [str(A)]
+    assert (held["held"], held["name"]["zh"]) == ({"assigned": 1}, "路灯管理处")
+    assert (await asked(client, "/queues/offices/sanitation", STREET))["entries"] == []
+    problem(
+        await client.get("/queues/offices/nobody", headers=token(STREET)), 404, "no-such-office"
+    )
+    assert (await asked(client, "/queues/mine", STREET))["entries"] == []
+    answer = await given(client, A, SIGN, division=STREET, roles=("street_dispatcher",))
+    assert answer.status_code == 200
+    mine = await asked(client, "/queues/mine", STREET)
+    assert [line["case"] for line in mine["entries"]] == [str(A)]
+    assert mine["held"] == {"signed": 1}
+
+
+async def test_a_case_as_it_stood_before_it_was_signed(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP), A))
+    before = await asked(client, f"/cases/{A}", STREET)
+    opened_at = (await asked(client, f"/cases/{A}/history", STREET))["steps"][0]["at"]
+    assert (await given(client, A, SIGN, division=STREET)).status_code == 200
+    now = await asked(client, f"/cases/{A}", STREET)
+    assert (before["stage"], now["stage"]) == ("assigned", "signed")
+    then = (await client.get(f"/cases/{A}", params={"at": opened_at}, headers=token(STREET))).json()
+    assert (then["stage"], then["version"], then["holder"]) == (
+        "assigned", before["version"], before["holder"],
+    )  # fmt: skip
+    assert "actions" not in then
+    early = await client.get(
+        f"/cases/{A}", params={"at": "2001-01-01T00:00:00Z"}, headers=token(STREET)
+    )
+    problem(early, 404, "not-yet-opened")
 
 
 async def test_a_queue_never_shows_a_case_to_the_accused(

@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from shared.divisions import (
     CITY,
+    LADDER,
     DivisionCode,
     Tier,
     ancestor,
+    dispatcher_of,
     is_within,
     next_tier,
     parent,
@@ -70,6 +72,20 @@ def test_what_is_no_code_is_refused(text: str) -> None:
 def test_the_ladder_ends_above_the_district() -> None:
     ladder = [next_tier(tier) for tier in Tier]
     assert ladder == [Tier.COMMUNITY, Tier.STREET, Tier.DISTRICT, None]
+
+
+def test_each_tier_and_the_city_have_a_dispatcher_of_their_own() -> None:
+    assert [dispatcher_of(place) for place in climb(DivisionCode("210203005001001"))] == [
+        "grid_head",
+        "community_officer",
+        "street_dispatcher",
+        "district_dispatcher",
+        "city_dispatcher",
+    ]
+
+
+def test_the_ladder_is_climbed_one_step_at_a_time() -> None:
+    assert [next_tier(tier) for tier in LADDER] == [*LADDER[1:], None]
 
 
 def test_nothing_stands_above_the_city() -> None:

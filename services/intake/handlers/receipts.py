@@ -38,7 +38,7 @@ async def on_case_changed(
 ) -> Done | None:
     """Keep the newest snapshot of each case, and when it was published and first routed."""
     news: dict[UUID, News] = {}
-    labelled: dict[UUID, Said] = {}
+    labelled: list[Said] = []
     opened: set[UUID] = set()
     strangers: list[Unreadable] = []
     for heard in batch.events:
@@ -51,15 +51,13 @@ async def on_case_changed(
         if heard.envelope.type == OPENED:
             opened.add(petition_id)
         if label := said(petition_id, heard):
-            before = labelled.get(petition_id)
-            if before is None or label.order > before.order:
-                labelled[petition_id] = label
+            labelled.append(label)
     await hearing.park(tx, strangers)
     if not news:
         return None
     changed = await store.keep_newest(tx, list(news.values()))
     if labelled:
-        await labels.keep_labels(tx, list(labelled.values()))
+        await labels.keep_labels(tx, labelled)
     return partial(count, changed, opened & changed, wall())
 
 

@@ -28,6 +28,8 @@ class Said(NamedTuple):
 
 async def keep_labels(tx: Transaction, said: Sequence[Said]) -> None:
     """Keep what persons said of petitions that are here; who says otherwise later is believed."""
+    # One statement may not write the same row twice: the last of each is sent.
+    last = {one.petition_id: one for one in sorted(said, key=lambda one: one.order)}.values()
     await tx.execute(
         """
         insert into labels (petition_id, category, epoch, seq)
@@ -40,10 +42,10 @@ async def keep_labels(tx: Transaction, said: Sequence[Said]) -> None:
                 said_at = clock_timestamp()
             where (labels.epoch, labels.seq) < (excluded.epoch, excluded.seq)
         """,
-        [one.petition_id for one in said],
-        [one.category for one in said],
-        [one.order.epoch for one in said],
-        [one.order.seq for one in said],
+        [one.petition_id for one in last],
+        [one.category for one in last],
+        [one.order.epoch for one in last],
+        [one.order.seq for one in last],
     )
 
 
