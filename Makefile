@@ -37,6 +37,12 @@ test: $(VENV)/.ready  ## check, then every test on the real PostgreSQL and the r
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
+sim: $(VENV)/.ready  ## ten thousand simulated worlds, resumable; SEED=4711 tells one of them as a story
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos: $(VENV)/.ready  ## kill, freeze and cut real processes under load, nothing may be lost or doubled; ARGS=--list names it all
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 bench: $(VENV)/.ready  ## petitions per second, accepted to counted, beside the raw limit of this machine
 	$(BIN)/python -m bench $(ARGS)
 
@@ -46,4 +52,4 @@ lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
 clean:  ## remove the environment and all local data
 	rm -rf $(VENV) .casegrid .test-cache
 
-.PHONY: help setup run check test bench lock clean
+.PHONY: help setup run check test sim chaos bench lock clean

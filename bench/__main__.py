@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from bench import city as city_run
-from bench import report
+from bench import overload as overloading
+from bench import overload_report, report
 from bench.run import Options, run
 from deploy.local.jars import CannotFetch
 from deploy.local.processes import AlreadyRuns, DidNotStart, PortTaken
@@ -75,6 +76,44 @@ def load(
     report.show(result, console)
     (data / "last.json").write_bytes(
         orjson.dumps(report.as_json(result), option=orjson.OPT_INDENT_2)
+    )
+    if result.complaints:
+        raise typer.Exit(1)
+
+
+@app.command()
+def overload(
+    rate: Annotated[
+        float | None, typer.Option(min=10, help="what is carried; without it, it is searched")
+    ] = None,
+    seconds: Annotated[int, typer.Option(min=5, max=600, help="of three times as much")] = 30,
+    after: Annotated[int, typer.Option(min=10, max=600, help="seconds of half, after it")] = 60,
+    fair_seconds: Annotated[int, typer.Option(min=5, help="of each turn with or without")] = 15,
+    pairs: Annotated[int, typer.Option(min=1, max=20, help="turns without and with")] = 3,
+    warmup: Annotated[float, typer.Option(min=0, max=600)] = 30.0,
+    data: Annotated[Path, typer.Option(help="where the run keeps its files")] = Path(
+        ".casegrid/bench-overload"
+    ),
+) -> None:
+    """Three times what the machine carries; then one sender floods, and others do not notice.
+
+    Starts a stack of its own, finds what it carries, offers half of it, three times as much and
+    half again in one open loop, then lets others send a third of it without and with a sender who
+    sends twice as much as is carried. Every petition that was answered with 202 must be found in
+    every stage, once: else the exit code is 1. A goal that is missed is printed as missed.
+
+    Example: python -m bench overload --rate 1000
+    """
+    console = Console(width=None if Console().is_terminal else 160)
+    options = overloading.Options(rate, seconds, after, fair_seconds, pairs, warmup)
+    try:
+        result = overloading.run(data.resolve(), options, console)
+    except (AlreadyRuns, CannotFetch, CommandFailed, DidNotStart, PortTaken) as wrong:
+        Console(stderr=True).print(str(wrong), style="red", markup=False)
+        raise typer.Exit(2) from wrong
+    overload_report.show(result, console)
+    (data / "last.json").write_bytes(
+        orjson.dumps(overload_report.as_json(result), option=orjson.OPT_INDENT_2)
     )
     if result.complaints:
         raise typer.Exit(1)

@@ -17,6 +17,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -44,10 +45,22 @@ def arrivals(rate: float, seconds: float, seed: int) -> array[float]:
     return due
 
 
-def request(host: str, port: int, body: bytes) -> bytes:
-    """A request as it goes over the wire."""
+def planned(plan: str, seed: int) -> array[float]:
+    """When each request of one load after the other is due; "600x10,1800x30" are two of them."""
+    due: array[float] = array("d")
+    start = 0.0
+    for n, part in enumerate(plan.split(",")):
+        rate, seconds = map(float, part.split("x"))
+        due.extend(start + at for at in arrivals(rate, seconds, seed + 1_000 * n))
+        start += seconds
+    return due
+
+
+def request(host: str, port: int, body: bytes, token: str | None = None) -> bytes:
+    """A request as it goes over the wire; with a token it has a sender of its own."""
+    whose = f"authorization: Bearer {token}\r\n" if token else ""
     head = (
-        f"POST /petitions HTTP/1.1\r\nhost: {host}:{port}\r\n"
+        f"POST /petitions HTTP/1.1\r\nhost: {host}:{port}\r\n{whose}"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -108,13 +121,27 @@ class Client(asyncio.Protocol):
 
 
 class Load:
-    """Requests, each sent when it is due, and what became of them."""
+    """Requests, each sent when it is due, and what became of them.
+
+    `tokens` are those of the senders, in turn; without any, all comes from one address.
+    """
 
     def __init__(
-        self, host: str, port: int, bodies: Sequence[bytes], due: array[float], ledger: Ledger
+        self,
+        host: str,
+        port: int,
+        bodies: Sequence[bytes],
+        due: array[float],
+        ledger: Ledger,
+        tokens: Sequence[str] = (),
+        connections: int = CONNECTIONS,
     ) -> None:
         self.host, self.port, self.due, self.ledger = host, port, due, ledger
-        self.requests = [request(host, port, body) for body in bodies]
+        self.connections = connections
+        whose = cycle(tokens or [None])
+        self.requests = [
+            request(host, port, body, token) for body, token in zip(bodies, whose, strict=False)
+        ]
         self.late: array[float] = array("d")
         self.start = self.start_wall = 0.0
         self._clients: set[Client] = set()
@@ -122,9 +149,13 @@ class Load:
         self._waiting: deque[int] = deque()
         self._next = 0
 
-    async def run(self) -> None:
-        """Send everything; ends when each request has an answer, or was given up."""
+    async def run(self, start_at: float = 0.0) -> None:
+        """Send everything; ends when each request has an answer, or was given up.
+
+        Starts at `start_at`, seconds since 1970, so that several loads may start together.
+        """
         await self.connect()
+        await asyncio.sleep(max(0.0, start_at - time.time()))
         self.start, self.start_wall = time.perf_counter(), time.time()
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self.keep_connected())
@@ -139,7 +170,7 @@ class Load:
     async def connect(self) -> None:
         """Open the connections that are missing."""
         loop = asyncio.get_running_loop()
-        while len(self._clients) < CONNECTIONS:
+        while len(self._clients) < self.connections:
             _, client = await loop.create_connection(lambda: Client(self), self.host, self.port)
             self._clients.add(client)
 
@@ -226,17 +257,18 @@ def tell(**news: object) -> None:
 
 async def main(options: argparse.Namespace) -> None:
     """Send the load and tell the end of it."""
-    due = arrivals(options.rate, options.seconds, options.seed)
+    due = planned(options.plan, options.seed)
     with options.ledger.open("wb", buffering=1 << 20) as file:
         ledger = Ledger(file)
         bodies = options.bodies.read_bytes().splitlines()
-        load = Load(options.host, options.port, bodies, due, ledger)
+        tokens = options.tokens.read_text().split() if options.tokens else ()
+        load = Load(options.host, options.port, bodies, due, ledger, tokens, options.connections)
         # No garbage is made in circles here, and a collection would look like a slow server.
         gc.freeze()
         gc.disable()
         cpu = time.process_time()
         tell(start=time.time(), due=len(due))
-        await load.run()
+        await load.run(options.start_at)
         load.close()
         cpu = time.process_time() - cpu
     late = latencies(load.late)
@@ -249,8 +281,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="requests a second")
-    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--plan", required=True, help="requests a second x seconds: 600x10,900x5")
+    parser.add_argument("--tokens", type=Path, help="one a line: the senders, in turn")
+    parser.add_argument("--start-at", type=float, default=0.0, help="seconds since 1970")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bodies", type=Path, required=True, help="one JSON body a line")
     parser.add_argument("--ledger", type=Path, required=True, help="where to keep the book")

@@ -8,7 +8,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,10 +109,16 @@ class Runner:
     home: Path
     told: list[Told]
 
+    def next_book(self) -> Path:
+        """A ledger that nobody has yet."""
+        book = self.home / f"{len(list(self.home.glob('*.ledger'))):02}.ledger"
+        book.touch()
+        return book
+
     async def run(self, name: str, rate: float, seconds: float, tell: Tell) -> Phase:
         """One load. Raises `RuntimeError` when the generator fails."""
         before = (await self.probe.look()).through
-        book = self.home / f"{len(list(self.home.glob('*.ledger'))):02}.ledger"
+        book = self.next_book()
         watch = Watch(self.probe)
         async with asyncio.TaskGroup() as group:
             group.create_task(watch.each(LOOK_SECONDS))
@@ -138,29 +144,40 @@ class Runner:
         self, book: Path, rate: float, seconds: float, watch: Watch, tell: Tell
     ) -> dict[str, Any]:
         """Run the generator to its end; its last words."""
-        words = ["-m", "bench.load", "--port", str(self.port), "--rate", str(rate)]
-        words += ["--seconds", str(seconds), "--seed", str(len(self.told) + 1)]
+        words = ["--port", str(self.port), "--plan", f"{rate}x{seconds}"]
+        words += ["--seed", str(len(self.told) + 1)]
         words += ["--bodies", str(self.bodies), "--ledger", str(book)]
-        generator = await asyncio.create_subprocess_exec(
-            *launched([sys.executable, *words], ROOT, (0, 0), signal.SIGKILL),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-        )
         news: dict[str, Any] = {}
-        try:
-            assert generator.stdout is not None
-            started = time.monotonic()
-            async for line in generator.stdout:
-                news |= orjson.loads(line)
-                standing = watch.standing
-                behind = standing.accepted - standing.through if standing else 0
-                answered = sum(news.get("told", {}).values())
-                tell(News(min(seconds, time.monotonic() - started), answered, behind))
-            if await generator.wait() != 0 or "cpu" not in news:
-                raise RuntimeError(f"the load generator ended with {generator.returncode}")
-        finally:
-            if generator.returncode is None:
-                generator.kill()
-                await generator.wait()
+        started = time.monotonic()
+        async for said in generated(words):
+            news |= said
+            standing = watch.standing
+            behind = standing.accepted - standing.through if standing else 0
+            answered = sum(news.get("told", {}).values())
+            tell(News(min(seconds, time.monotonic() - started), answered, behind))
         return news
+
+
+async def generated(words: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+    """Run a generator to its end; its news, the last of which are its last words.
+
+    Raises `RuntimeError` when it fails.
+    """
+    generator = await asyncio.create_subprocess_exec(
+        *launched([sys.executable, "-m", "bench.load", *words], ROOT, (0, 0), signal.SIGKILL),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    last: dict[str, Any] = {}
+    try:
+        assert generator.stdout is not None
+        async for line in generator.stdout:
+            last = orjson.loads(line)
+            yield last
+        if await generator.wait() != 0 or "cpu" not in last:
+            raise RuntimeError(f"the load generator ended with {generator.returncode}")
+    finally:
+        if generator.returncode is None:
+            generator.kill()
+            await generator.wait()

@@ -11,8 +11,8 @@ import os
 import random
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -96,34 +96,51 @@ def listens(port: int) -> bool:
 
 def run(data: Path, options: Options, console: Console) -> Result:
     """Start a fresh stack in `data`, measure, stop it. Raises what `Stack.start` raises."""
+    with fresh_stack(data, options.parts, console) as (stack, bodies):
+        return asyncio.run(measure(stack, bodies, options, console))
+
+
+@contextmanager
+def fresh_stack(data: Path, parts: Parts, console: Console) -> Iterator[tuple[Stack, Path]]:
+    """A stack of its own in `data`, and a file of petitions; both are gone afterwards."""
     shutil.rmtree(data / "stack", ignore_errors=True)
     shutil.rmtree(data / "ledgers", ignore_errors=True)
     (data / "ledgers").mkdir(parents=True)
     bodies = data / "bodies.ndjson"
     bodies.write_bytes(b"\n".join(made_bodies()))
-    stack = Stack(data / "stack", ports=free_ports(), speed=1.0, parts=options.parts)
+    stack = Stack(data / "stack", ports=free_ports(), speed=1.0, parts=parts)
     try:
         stack.start(lambda line: console.print(line, style="dim", highlight=False))
-        return asyncio.run(measure(stack, bodies, options, console))
+        yield stack, bodies
     finally:
         stack.stop()
         shutil.rmtree(data / "stack", ignore_errors=True)
 
 
 def made_bodies() -> Iterator[bytes]:
-    """The petitions that are sent, over and over."""
-    return map(orjson.dumps, islice(samples(1, wall()), BODIES))
+    """The petitions that are sent, over and over; without the letters that a clerk registers."""
+    sent = (body for body in samples(1, wall()) if "on_behalf" not in body)
+    return map(orjson.dumps, islice(sent, BODIES))
 
 
 async def measure(stack: Stack, bodies: Path, options: Options, console: Console) -> Result:
     """Everything between start and stop."""
+    async with running(stack, bodies, console) as (runner, bar):
+        return await Measurement(stack, runner, options, bar).all()
+
+
+@asynccontextmanager
+async def running(
+    stack: Stack, bodies: Path, console: Console
+) -> AsyncIterator[tuple[Runner, Bars]]:
+    """What runs loads against a stack that is up and has its policy, and shows them."""
     url = stack.database_url("intake")
     settings = Settings(database_url=url, kafka_bootstrap=stack.bootstrap)
     async with probing(stack.database_url, settings) as probe:
         await probe.wait_for_policy()
         runner = Runner(probe, stack.ports.intake, bodies, bodies.parent / "ledgers", [])
         with bars(console) as bar:
-            return await Measurement(stack, runner, options, bar).all()
+            yield runner, bar
 
 
 class Bars:

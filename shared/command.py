@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from shared import hearing, kafka, postgres
+from shared import hearing, kafka, outbox, postgres
 from shared.events import Topic
 from shared.service import PARTS, Service, serve
 from shared.settings import Settings
@@ -120,6 +120,16 @@ def service_command(service: Service) -> typer.Typer:  # noqa: C901 (one verb af
         if differs:
             raise typer.Exit(1)
         console.print("all topics are as the code says")
+
+    @app.command("restored")
+    def restored() -> None:
+        """Say once, before the first start, that the database was restored from a backup.
+
+        What the service says from then on is of a new epoch, so that whoever heard it before takes
+        it for newer; the census finds and mends what others know of the time that was lost.
+        """
+        epoch = run(with_database(outbox.raise_epoch))
+        console.print(f"{service.name}: epoch {epoch}; start the service now")
 
     app.add_typer(parked_command(), name="parked")
     app.add_typer(positions_command(), name="positions")

@@ -24,6 +24,7 @@ LISTENERS: dict[Topic, tuple[str, ...]] = {
     Topic.INTAKE: ("router",),
     Topic.ROUTER: ("intake", "escalation", "analytics"),
     Topic.ESCALATION: ("router",),
+    Topic.ANALYTICS: ("router",),
     Topic.POLICY: ("intake",),
 }
 

@@ -34,6 +34,7 @@ class Topic(StrEnum):
     INTAKE = "intake.events"
     ROUTER = "router.events"
     ESCALATION = "escalation.events"
+    ANALYTICS = "analytics.events"
     POLICY = "policy.events"
 
 
@@ -87,6 +88,52 @@ OnBreach = Literal["promote", "supervise", "remind", "lapse", "none"]
 OfficeKind = Literal["desk", "department", "utility", "committee", "outside"]
 
 
+# ---------------------------------------------------------------- the census
+
+
+class Counted(Data):
+    """A petition or an open case of a census: its last event, and the promises that run on it."""
+
+    id: UUID = Field(alias="i")
+    epoch: int = Field(default=1, alias="e")
+    seq: int = Field(alias="s")
+    fingerprint: str | None = Field(default=None, alias="f")
+
+
+def fingerprint(holder: str, clocks: Iterable[tuple[str, int, int]]) -> str:
+    """A hash over who holds a case and its clocks: (name, generation, due in ms after start)."""
+    parts = [holder, *(f"{name}/{n}/{due}" for name, n, due in sorted(clocks))]
+    return hashlib.blake2b("|".join(parts).encode(), digest_size=6).hexdigest()
+
+
+class CensusTaken(Data):
+    """What its owner holds of the ids after `after` up to `up_to` that lie in this partition.
+
+    Of the router all open cases, of intake all petitions that were said. Whoever hears the owner
+    knows as much by now, or has missed something. `taken_at` is wall time.
+    """
+
+    type: Literal["casegrid.census.taken.v1"]
+    after: UUID
+    up_to: UUID
+    taken_at: AwareDatetime
+    counted: tuple[Counted, ...] = ()
+
+
+class Missed(Data):
+    """A petition or case, and the seq up to which a listener knows it; 0: it never heard of it."""
+
+    id: UUID = Field(alias="i")
+    seq: int = Field(default=0, alias="s")
+
+
+class CensusDiffered(Data):
+    """A listener knows less, or otherwise, of these: the owner says them again."""
+
+    type: Literal["casegrid.census.differed.v1"]
+    missed: tuple[Missed, ...]
+
+
 # ---------------------------------------------------------------- intake.events
 
 
@@ -121,7 +168,10 @@ class Reading(Data):
 
 
 class PetitionReceived(Data):
-    """Always the first event of a petition: accepted, stored and read."""
+    """Always the first event of a petition: accepted, stored and read.
+
+    `accused` is a division, `accused_office` the id of an office.
+    """
 
     type: Literal["casegrid.petition.received.v1"]
     number: str
@@ -132,6 +182,7 @@ class PetitionReceived(Data):
     reading: Reading
     contact: bool = False
     accused: str | None = None
+    accused_office: str | None = None
     accusation: bool = False
     policy: int
 
@@ -171,7 +222,7 @@ class CaseSnapshot(Data):
 
     `accused_division` is shut out: nobody in it or below may see the case, be told of it or own
     a clock of it. It is the accused unit; of an accusation whose accused is not known, the
-    smallest division that the case names.
+    smallest division that the case names. `accused_office` is shut out wherever it serves.
     """
 
     number: str = Field(alias="no")
@@ -203,6 +254,7 @@ class CaseSnapshot(Data):
     closing_tier: Tier | None = Field(default=None, alias="ct")
     restricted: bool = Field(default=False, alias="rs")
     accused_division: str | None = Field(default=None, alias="ac")
+    accused_office: str | None = Field(default=None, alias="ao")
     policy: int = Field(alias="po")
     calendar: str = Field(alias="ca")
 
@@ -234,6 +286,7 @@ CaseEventType = Literal[
     "casegrid.case.supervised.v1",
     "casegrid.case.handed_over.v1",
     "casegrid.case.order_refused.v1",
+    "casegrid.case.republished.v1",
 ]
 
 
@@ -267,11 +320,15 @@ class DeadlineBreached(Data):
 
 
 class NoticePosted(Data):
-    """One digest for an office: what is about to be late, or is late. Changes no case."""
+    """One digest: what is about to be late, or is late. Changes no case.
+
+    It is for an office in a division; unsaid, for the division's own desk.
+    """
 
     type: Literal["casegrid.notice.posted.v1"]
     division: str
     role: str
+    office: str | None = None
     clock: str
     reason: Literal["warning", "reminder", "supervision"]
     count: int
@@ -346,7 +403,10 @@ class ModelRow(Data):
 
 
 class OfficeRow(Data):
-    """An office behind the queues. `divisions`: those it serves, `*` for all of them."""
+    """An office behind the queues. `divisions`: those it serves, `*` for all of them.
+
+    `of_community`: a body of a community, which holds only what a community may lead.
+    """
 
     id: str
     zh: str
@@ -356,6 +416,7 @@ class OfficeRow(Data):
     phone: str | None = None
     valid_from: str | None = None
     valid_to: str | None = None
+    of_community: bool = False
 
 
 class DutyRow(Data):
@@ -422,17 +483,22 @@ AnyEvent = Annotated[
     | DeadlineBreached
     | NoticePosted
     | PolicyPart
-    | PolicyPublished,
+    | PolicyPublished
+    | CensusTaken
+    | CensusDiffered,
     Field(discriminator="type"),
 ]
 ANY_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 OWNERS: dict[Topic, tuple[str, tuple[type[Data], ...]]] = {
-    Topic.INTAKE: ("intake", (PetitionReceived, PetitionSupplemented)),
-    Topic.ROUTER: ("router", (CaseChanged,)),
-    Topic.ESCALATION: ("escalation", (DeadlineBreached, NoticePosted)),
+    Topic.INTAKE: (
+        "intake", (PetitionReceived, PetitionSupplemented, CensusTaken, CensusDiffered),
+    ),
+    Topic.ROUTER: ("router", (CaseChanged, CensusTaken, CensusDiffered)),
+    Topic.ESCALATION: ("escalation", (DeadlineBreached, NoticePosted, CensusDiffered)),
+    Topic.ANALYTICS: ("analytics", (CensusDiffered,)),
     Topic.POLICY: ("router", (PolicyPart, PolicyPublished)),
-}
+}  # fmt: skip
 
 
 def types_of(model: type[Data]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 
 from shared.events import Data, Envelope, Topic, dump
+from shared.failpoints import passing
 from shared.kafka import Lane, Message, lane_of, size_of
 from shared.postgres import Transaction
 
@@ -99,6 +100,11 @@ async def epoch(tx: Transaction) -> int:
     return int(await tx.fetchval("select epoch from epochs"))
 
 
+async def raise_epoch(tx: Transaction) -> int:
+    """This database was restored from a backup: what it says from now on counts anew."""
+    return int(await tx.fetchval("update epochs set epoch = epoch + 1 returning epoch"))
+
+
 async def waiting(tx: Transaction) -> tuple[int, float]:
     """How many rows wait, and the age of the oldest in seconds."""
     row = await tx.fetchrow(
@@ -169,9 +175,12 @@ async def relay_once(tx: Transaction, send: Send, resting: Sequence[Lane] = ()) 
         lanes.setdefault(row.lane, []).append(row)
     if not lanes:
         return RelayRound(Counter(), Counter(), {}, more=False)
+    passing("before_send")
     counts, refused = await send({k: [row.message for row in v] for k, v in lanes.items()})
+    passing("after_send")
     done = [row for lane, n in counts.items() for row in lanes[lane][:n]]
     await delete(tx, [row.id for row in done])
+    passing("after_delete")
     sent = Counter(row.lane[0] for row in done)
     sent_bytes: Counter[Topic] = Counter()
     for row in done:

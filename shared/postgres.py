@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from shared.failpoints import Step, passing
+
 if TYPE_CHECKING:
     Transaction: TypeAlias = (
         asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -43,13 +45,21 @@ WEATHER = (
 """What passes by itself: the same transaction may be tried again."""
 
 
-def session(lock_timeout_ms: int, name: str) -> dict[str, str]:
-    """The settings of each connection: a lock is not waited for without end, and time is UTC."""
+FROZEN_SECONDS = 8
+"""So long a process may stand still in a transaction and keep its locks: others of its service are
+to have taken over by 15 s."""
+
+
+def session(lock_timeout_ms: int, name: str, idle_seconds: int) -> dict[str, str]:
+    """The settings of each connection: no lock is waited for, or held by a frozen process, without
+    end, and time is UTC. `idle_seconds`: between two statements of a transaction."""
     return {
         "application_name": name,
         "timezone": "UTC",
         "lock_timeout": str(lock_timeout_ms),
-        "idle_in_transaction_session_timeout": "60000",
+        "idle_in_transaction_session_timeout": str(idle_seconds * 1000),
+        # A client that was frozen while it is answered is not idle: its connection is full.
+        "tcp_user_timeout": str(FROZEN_SECONDS * 1000),
         "jit": "off",
         "plan_cache_mode": "force_custom_plan",
     }
@@ -64,7 +74,7 @@ async def open_pool(dsn: str, size: int, lock_timeout_ms: int, name: str) -> Asy
         max_size=size,
         command_timeout=60,
         timeout=10,
-        server_settings=session(lock_timeout_ms, name),
+        server_settings=session(lock_timeout_ms, name, FROZEN_SECONDS),
     )
     await pool
     try:
@@ -78,19 +88,25 @@ async def open_pool(dsn: str, size: int, lock_timeout_ms: int, name: str) -> Asy
 
 
 @asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Transaction]:
-    """A connection in a transaction: committed at the end, rolled back by any exception."""
+async def transaction(pool: Pool, step: Step | None = None) -> AsyncIterator[Transaction]:
+    """A connection in a transaction: committed at the end, rolled back by any exception.
+
+    `step` is what failpoints call it.
+    """
     async with pool.acquire(timeout=10) as connection, connection.transaction():
         yield connection
+        if step is not None:
+            passing(f"before_{step}_commit")
+    if step is not None:
+        passing(f"after_{step}_commit")
 
 
 async def connect(
     dsn: str, name: str, lock_timeout_ms: int = 5_000
 ) -> asyncpg.Connection[asyncpg.Record]:
     """A dedicated connection outside any pool, for a session lock or a command."""
-    return await asyncpg.connect(
-        dsn, timeout=10, command_timeout=60, server_settings=session(lock_timeout_ms, name)
-    )
+    settings = session(lock_timeout_ms, name, idle_seconds=60)
+    return await asyncpg.connect(dsn, timeout=10, command_timeout=60, server_settings=settings)
 
 
 def pending(folder: Path, done: set[str], prefix: str) -> list[tuple[str, str]]:

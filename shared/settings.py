@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared import failpoints
 from shared.clock import Clock
 
 
@@ -43,6 +44,21 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65_535)
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, description="larger bodies are 413")
     accept_queue: int = Field(default=4_000, ge=1, description="petitions waiting for a commit")
+    accept_wait_seconds: float = Field(
+        default=1.0, gt=0, description="whoever would wait longer for a commit is refused (503)"
+    )
+    unread_limit: int = Field(
+        default=100_000, ge=1, description="so many petitions unread: new ones are refused (503)"
+    )
+    outbox_limit: int = Field(
+        default=1_000_000, ge=1, description="so many events unsaid: new petitions are refused"
+    )
+    sender_header: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="where your own proxy writes the client's address (its last entry counts);"
+        " only behind a proxy that always sets it, for else anybody may write it",
+    )
 
     clock_speed: float = Field(default=1.0, gt=0, description="promise seconds per second")
     clock_base: datetime | None = None
@@ -51,6 +67,12 @@ class Settings(BaseSettings):
     token_secret: SecretStr | None = Field(
         default=None,
         description="key of the development issuer (HS256); without it no token is taken",
+    )
+    fail_at: str | None = Field(
+        default=None, description="for fault tests: [service.]point[:times], see failpoints.py"
+    )
+    census: bool = Field(
+        default=True, description="count and compare; off while two versions run side by side"
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -61,6 +83,14 @@ class Settings(BaseSettings):
         if secret is not None and len(secret.get_secret_value().encode()) < 32:
             raise ValueError("CASEGRID_TOKEN_SECRET needs at least 32 bytes")
         return secret
+
+    @field_validator("fail_at")
+    @classmethod
+    def there_is_such_a_point(cls, text: str | None) -> str | None:
+        """An unknown failpoint would never be passed, and so show nothing."""
+        if text:
+            failpoints.plan_of(text)
+        return text
 
     def clock(self) -> Clock:
         """The clock of promises that all services of this stack share."""

@@ -65,12 +65,12 @@ def fastest_place() -> Path:
 
 
 @contextmanager
-def session_directory(place: Path) -> Iterator[Path]:
+def session_directory(place: Path, prefix: str = PREFIX) -> Iterator[Path]:
     """A directory for this run's servers; those of runs that are gone are removed."""
-    for old in place.glob(f"{PREFIX}*"):
-        if not psutil.pid_exists(int(old.name.removeprefix(PREFIX))):
+    for old in place.glob(f"{prefix}*"):
+        if not psutil.pid_exists(int(old.name.removeprefix(prefix))):
             shutil.rmtree(old, ignore_errors=True)
-    mine = place / f"{PREFIX}{os.getpid()}"
+    mine = place / f"{prefix}{os.getpid()}"
     mine.mkdir(parents=True, exist_ok=True)
     yield mine
     shutil.rmtree(mine)

@@ -171,7 +171,9 @@ class Crew:
             return {"command": "classify", "category": await self.suggested(line, desk)}
         below = await self.get(f"/divisions/{line['place']}", desk)
         if not below or not below["children"]:
-            return None
+            # Somebody returned it: the dispatcher's own division takes it.
+            mine = {"command": "reroute", "division": desk.division, "reason": "agreed"}
+            return None if desk.division == CITY else mine
         drawn = Random(f"{self.habits.seed}/{line['case']}/{line['place']}")  # noqa: S311
         return {"command": "place", "division": drawn.choice(below["children"])["code"]}
 

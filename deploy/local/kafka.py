@@ -2,7 +2,7 @@
 
 The JVM comes from a wheel (or is any Java from 17 on in the PATH), the jars from `jars.py`. The
 data directory holds the logs of the topics, the two configuration files, the broker's own log and
-a lock.
+a lock. `KafkaCluster` is several such nodes, of which a few may be lost.
 """
 
 import importlib.util
@@ -13,6 +13,8 @@ import socket
 import struct
 import subprocess
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,7 +32,7 @@ FORMAT_SECONDS = 120
 SETTINGS = """\
 process.roles=broker,controller
 node.id={node_id}
-controller.quorum.bootstrap.servers={host}:{controller_port}
+controller.quorum.bootstrap.servers={controllers}
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -40,13 +42,13 @@ log.dirs={logs}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 offsets.topic.num.partitions=12
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
 num.network.threads=2
@@ -78,10 +80,46 @@ logger.states.level=warn
 METADATA_REQUEST = struct.pack(">ihhihi", 14, 3, 0, 1, -1, 0)
 
 
+@dataclass(frozen=True)
+class Voter:
+    """A node that votes: its id, the port of its controller, and the name of its directory."""
+
+    node_id: int
+    controller_port: int
+    directory: str = field(default_factory=lambda: _new_name())
+
+    @property
+    def address(self) -> str:
+        """Where the others reach it."""
+        return f"{HOST}:{self.controller_port}"
+
+    def __str__(self) -> str:
+        return f"{self.node_id}@{self.address}:{self.directory}"
+
+
+@dataclass(frozen=True)
+class Quorum:
+    """The nodes of a cluster, all of them brokers and controllers, and the cluster's name."""
+
+    voters: tuple[Voter, ...]
+    cluster_id: str = field(default_factory=lambda: _new_name())
+
+    @property
+    def copies(self) -> int:
+        """Of each record of Kafka's own topics: on every node, three at most."""
+        return min(3, len(self.voters))
+
+    @property
+    def in_sync(self) -> int:
+        """How many copies a record needs before it is acknowledged."""
+        return max(1, self.copies - 1)
+
+
 class Kafka:
     """One Kafka node that is broker and controller, with its data under `data_dir`.
 
-    `heap` is the most memory of the Java heap, as Java writes it ("512m").
+    `heap` is the most memory of the Java heap, as Java writes it ("512m"). `quorum` are the nodes
+    of its cluster; without it this is the only one.
     """
 
     def __init__(
@@ -93,12 +131,15 @@ class Kafka:
         heap: str = "512m",
         node_id: int = 1,
         cache: Path | None = None,
+        quorum: Quorum | None = None,
     ) -> None:
         self.port = port
         self.bootstrap = f"{HOST}:{port}"
         self._controller_port = controller_port
         self._heap = heap
         self._node_id = node_id
+        self._alone = quorum is None
+        self._quorum = quorum or Quorum((Voter(node_id, controller_port),))
         self._cache = cache or cache_directory()
         self._server = ServerProcess("Apache Kafka", data_dir, "java", signal.SIGTERM)
         self._home = self._server.home
@@ -152,7 +193,8 @@ class Kafka:
 
         Raises `DidNotStart`, and the broker is ended.
         """
-        self._server.wait_until(lambda: _brokers(self.port) > 0, timeout)
+        everyone = len(self._quorum.voters) // 2 + 1
+        self._server.wait_until(lambda: _brokers(self.port) >= everyone, timeout)
 
     def stop(self, timeout: float = 10.0) -> None:
         """End in good order; by force after `timeout` seconds."""
@@ -167,6 +209,9 @@ class Kafka:
             host=HOST,
             port=self.port,
             controller_port=self._controller_port,
+            controllers=",".join(voter.address for voter in self._quorum.voters),
+            copies=self._quorum.copies,
+            in_sync=self._quorum.in_sync,
             node_id=self._node_id,
             logs=self._home / "logs",
         )
@@ -179,8 +224,10 @@ class Kafka:
         if done.exists():
             return
         shutil.rmtree(self._home / "logs", ignore_errors=True)
-        cluster_id = _new_cluster_id()
-        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id]
+        cluster_id = self._quorum.cluster_id
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id]
+        voters = ",".join(map(str, self._quorum.voters))
+        tool += ["--standalone"] if self._alone else ["--initial-controllers", voters]
         tool += ["-c", str(self._home / "server.properties")]
         result = subprocess.run(
             [*java, *tool],
@@ -194,6 +241,64 @@ class Kafka:
             said = (result.stdout + result.stderr).strip()
             raise RuntimeError(f"Apache Kafka could not format its storage: {said}")
         done.write_text(cluster_id)
+
+
+class KafkaCluster:
+    """Nodes that are brokers and controllers each, one for each (port, controller port).
+
+    For trying what the loss of some does. The names of its directories live as long as this
+    object: it starts in empty data directories, and again in its own.
+    """
+
+    def __init__(
+        self, data_dir: Path, ports: Sequence[tuple[int, int]], *, heap: str = "256m"
+    ) -> None:
+        voters = tuple(Voter(n, controller) for n, (_, controller) in enumerate(ports, 1))
+        quorum = Quorum(voters)
+        self.nodes = [
+            Kafka(data_dir / f"node-{n}", port, controller, heap=heap, node_id=n, quorum=quorum)
+            for n, (port, controller) in enumerate(ports, 1)
+        ]
+        self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
+
+    @property
+    def running(self) -> bool:
+        """Whether all nodes are there."""
+        return all(node.running for node in self.nodes)
+
+    def pids(self) -> list[int]:
+        """Every process of every node."""
+        return [pid for node in self.nodes for pid in node.pids()]
+
+    def start(self, timeout: float = 120.0) -> None:
+        """`launch`, then `wait_ready`."""
+        self.launch()
+        self.wait_ready(timeout)
+
+    def launch(self) -> None:
+        """Start every node that is not there. A start that fails leaves none."""
+        try:
+            for node in self.nodes:
+                if not node.running:
+                    node.launch()
+        except BaseException:
+            self.kill()
+            raise
+
+    def wait_ready(self, timeout: float = 120.0) -> None:
+        """Wait until every node knows a majority of brokers. Raises `DidNotStart`."""
+        for node in self.nodes:
+            node.wait_ready(timeout)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End all in good order; by force after `timeout` seconds each."""
+        for node in self.nodes:
+            node.stop(timeout)
+
+    def kill(self) -> None:
+        """End all at once, as a crash would."""
+        for node in self.nodes:
+            node.kill()
 
 
 def find_java() -> str:
@@ -216,7 +321,7 @@ def _java_version(java: str) -> int:
     return int(version[1]) if version else 0
 
 
-def _new_cluster_id() -> str:
+def _new_name() -> str:
     # 16 bytes in the URL alphabet, as Kafka writes it; a leading dash would read as an option.
     while True:
         name = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")

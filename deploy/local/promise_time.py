@@ -63,7 +63,8 @@ def latest(saved: Saved, now: datetime) -> datetime:
     since = now - saved.wall
     # A negative time says that the wall was set back, and nothing about the run.
     unseen = UNSAVED if since < timedelta() else min(since, UNSAVED)
-    return saved.promise + unseen * saved.speed
+    # Each product of a clock is rounded to a microsecond: two of them may be one short of the sum.
+    return saved.promise + unseen * saved.speed + timedelta(microseconds=1)
 
 
 class PromiseTime:

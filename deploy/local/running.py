@@ -197,7 +197,8 @@ async def send(
     async with httpx.AsyncClient(
         base_url=stack.url("intake"), limits=limits, timeout=30, trust_env=False
     ) as client:
-        await submit(client, bodies, rate, f"{what}-{since:%Y%m%dT%H%M%S}", submitted)
+        run, secret = f"{what}-{since:%Y%m%dT%H%M%S}", stack.secret_file.read_text()
+        await submit(client, bodies, rate, run, submitted, secret)
 
 
 async def show(stack: Stack, submitted: Submitted, work: Work | None) -> None:

@@ -46,6 +46,7 @@ FINENESS: Final[Mapping[str, float]] = {"none": 32, "district": 38, "street": 18
 _ONLY_KIND: Final[Mapping[Channel, Kind]] = {
     "grid_patrol": "report", "video": "report", "iot": "report", "wish_box": "wish",
 }  # fmt: skip
+_ON_PAPER: Final = ("letter", "visit")
 _MACHINES: Final = ("grid_patrol", "video", "iot")
 _ACCUSING: Final = ("R01", "R02")
 _DISTRICT, _STREET, _GRID = 6, 9, 15
@@ -213,6 +214,8 @@ def _sample(
         body["accused"] = {"division": where.unit} if where.unit else {"unknown": True}
     if not machine:
         body |= _who(chance, channel)
+    if channel in _ON_PAPER:
+        body["on_behalf"] = {"came_at": _earlier(chance, since)}
     return {key: value for key, value in body.items() if value is not None}
 
 

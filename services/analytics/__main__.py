@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from services.analytics import api
-from services.analytics.handlers import cases, rebuild
+from services.analytics.handlers import cases, census, rebuild
 from shared import hearing
+from shared.census import besides
 from shared.command import complaints, console, read_settings, run, service_command
 from shared.events import Topic
 from shared.hearing import Handle
@@ -24,7 +26,8 @@ async def open_progress(process: Process) -> object:
 def hears(process: Process) -> dict[Topic, Handle]:
     """The topic of cases."""
     assert isinstance(process.state, hearing.Progress)
-    return {Topic.ROUTER: cases.noting(process.state)}
+    compare = partial(census.hear, clock=process.clock.name)
+    return {Topic.ROUTER: besides(compare, cases.noting(process.state))}
 
 
 SERVICE = Service(

@@ -9,10 +9,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.analytics.decisions import MEASURES, Contribution, Dimension, Figures, unpack
+from shared.census import Known
 from shared.events import Order, Topic
 from shared.postgres import Pool, Transaction
 
 REBUILD_LOCK = 7_710_011
+MOST_STRANGERS = 20_000
 
 
 class Row(NamedTuple):
@@ -46,6 +48,29 @@ async def replace_older(tx: Transaction, rows: Sequence[Row]) -> dict[UUID, Cont
     return {
         row["case_id"]: unpack(row["contribution"]) if row["contribution"] else None
         for row in replaced
+    }
+
+
+async def for_census(
+    tx: Transaction, ids: Sequence[UUID], after: UUID, up_to: UUID
+) -> dict[UUID, Known]:
+    """These cases as they are counted, and those counted as open between two ids."""
+    rows = await tx.fetch(
+        """
+        select case_id, epoch, seq, contribution ~ '"(waiting|in_hand)":' as open
+        from contributions where case_id = any($1::uuid[])
+        union
+        (select case_id, epoch, seq, true from contributions
+         where contribution ~ '"(waiting|in_hand)":' and case_id > $2 and case_id <= $3
+         order by case_id limit $4)
+        """,
+        list(ids),
+        after,
+        up_to,
+        MOST_STRANGERS,
+    )
+    return {
+        row["case_id"]: Known(Order(row["epoch"], row["seq"]), None, row["open"]) for row in rows
     }
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from services.escalation import api, handlers
+from services.escalation.handlers import census
+from shared.census import besides
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle
 from shared.service import Process, Service
 
 
-def hears(_: Process) -> Mapping[Topic, Handle]:
+def hears(process: Process) -> Mapping[Topic, Handle]:
     """What escalation listens to."""
-    return {Topic.ROUTER: handlers.handle}
+    compare = partial(census.hear, clock=process.clock.name)
+    return {Topic.ROUTER: besides(compare, handlers.handle)}
 
 
 SERVICE = Service(

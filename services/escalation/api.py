@@ -1,4 +1,4 @@
-"""What is asked of escalation: the clocks of a case, and the notices of an office."""
+"""What is asked of escalation: the clocks of a case, and the notices of a desk."""
 
 from __future__ import annotations
 
@@ -30,17 +30,20 @@ PLACE = TypeAdapter(tuple[AwareDatetime, UUID])
 
 
 def may_see(who: Actor, case: Armed) -> bool:
-    """Whether a case lies in an officer's area. The accused and all below him never see it.
+    """Whether a case lies in an officer's area, and owes his office something if he has one.
 
-    Petition Regs 30, 46. [law]
+    The accused never sees it: a division with all below it, or an office. While it is not known who
+    is accused no office owes anything. Petition Regs 30, 46. [law]
     """
     accused = case.accused_division
     is_accused = accused is not None and is_within(who.division, accused)
-    return who.acts_for(case.holder) and not is_accused
+    is_accused |= who.office is not None and who.office == case.accused_office
+    concerned = who.office in (None, *(clock.owner_office for clock in case.clocks))
+    return who.acts_for(case.holder) and concerned and not is_accused
 
 
-def officer_of(request: Request, division: str) -> Actor:
-    """Who asks, if that is an officer whose area holds this division.
+def officer_of(request: Request, division: str, office: str | None) -> Actor:
+    """Who asks, if that is an officer for this division, and for this office where he has one.
 
     Raises a 401 or 403 `Problem`.
     """
@@ -49,6 +52,8 @@ def officer_of(request: Request, division: str) -> Actor:
         raise Problem(
             403, "not-your-area", "Your token is for another area: ask the office that holds this."
         )
+    if who.office not in (None, office):
+        raise Problem(403, "not-your-office", f"Your token acts for the office {who.office} only.")
     return who
 
 
@@ -115,7 +120,8 @@ def shown_clock(case: Armed, clock: Clock, now: datetime) -> dict[str, Any]:
     return {
         "name": clock.name,
         "generation": clock.generation,
-        "owner": {"division": clock.owner_division, "role": clock.owner_role},
+        "owner": {"division": clock.owner_division, "role": clock.owner_role}
+        | ({"office": clock.owner_office} if clock.owner_office else {}),
         "started_at": moment(case, clock.started),
         "due_at": due_at,
         "paused": clock.paused,
@@ -130,7 +136,7 @@ def shown_clock(case: Armed, clock: Clock, now: datetime) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- notices of an office
+# ---------------------------------------------------------------- notices of a desk
 
 
 @routes.get("/notices/{unit}", summary="What a division, or the city, was told; newest first")
@@ -140,26 +146,39 @@ async def notices_of_unit(
     role: Annotated[
         str | None, Query(pattern="^[a-z_]{1,40}$", description="only for this role")
     ] = None,
+    office: Annotated[
+        str | None,
+        Query(
+            pattern=r"^[^\x00]+$", max_length=60, description="only of this office in the division"
+        ),
+    ] = None,
     everything: Annotated[
         bool, Query(alias="all", description="the acknowledged ones too")
     ] = False,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """Digests that no person took note of yet, and how many there are (counted to 10,000)."""
+    """Digests that no person took note of yet, and how many there are (counted to 10,000).
+
+    Who acts for an office sees those of his office only.
+    """
     try:
         division = parse_code(unit)
     except ValueError as wrong:
         raise Problem(422, "invalid-division", str(wrong)) from wrong
-    officer_of(request, division)
+    office = office or officer(request).office
+    officer_of(request, division, office)
     after = place_of(cursor) if cursor else None
     async with process_of(request).pool.acquire(timeout=10) as connection:
-        waiting = await notices.unacknowledged(connection, division, role)
-        page = await notices.newest(connection, division, role, after, limit, everything=everything)
+        waiting = await notices.unacknowledged(connection, division, role, office)
+        page = await notices.newest(
+            connection, division, role, office, after, limit, everything=everything
+        )
     last = page[-1] if len(page) == limit else None
     return json(
         {
             "unit": division,
+            "office": office,
             "unacknowledged": waiting,
             "notices": [shown_notice(posted) for posted in page],
             "next": cursor_of([last.posted_at, str(last.id)]) if last else None,
@@ -179,12 +198,13 @@ def place_of(cursor: str) -> tuple[datetime, UUID]:
 
 
 def shown_notice(posted: Posted) -> dict[str, Any]:
-    """A notice as its office sees it."""
+    """A notice as its desk sees it."""
     digest, taken = posted.digest, posted.acknowledged
     return {
         "id": str(posted.id),
-        "division": digest.division,
-        "role": digest.role,
+        "division": digest.desk.division,
+        "role": digest.desk.role,
+        "office": digest.desk.office,
         "clock": digest.clock,
         "reason": digest.reason,
         "count": digest.count,
@@ -200,12 +220,13 @@ async def acknowledge(request: Request, notice_id: UUID) -> Response:
     """The notice as it is then. A second time changes nothing: the first person stays."""
     officer(request)
     process = process_of(request)
-    async with postgres.transaction(process.pool) as tx:
+    async with postgres.transaction(process.pool, "command") as tx:
         posted = await notices.take(tx, notice_id)
         if posted is None:
             raise Problem(404, "notice-not-known", "There is no notice of this id.")
-        who = officer_of(request, posted.digest.division)
-        role = posted.digest.role if posted.digest.role in who.roles else min(who.roles)
+        desk = posted.digest.desk
+        who = officer_of(request, desk.division, desk.office)
+        role = desk.role if desk.role in who.roles else min(who.roles)
         taken = Acknowledged(process.clock.now(), role, who.subject)
         posted = await handlers.acknowledge(tx, posted, taken)
     return json(shown_notice(posted))

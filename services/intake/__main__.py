@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from services.intake import api, importing, training
-from services.intake.handlers import loops, policy, receipts
+from services.intake.handlers import census, loops, policy, receipts
+from shared.census import besides
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle
@@ -16,8 +17,10 @@ from shared.service import Process, Service, Timer
 
 def hears(process: Process) -> Mapping[Topic, Handle]:
     """What intake listens to."""
+    shelf = loops.intake_of(process).shelf
+    compare = partial(census.hear, voice=loops.voice_of(process), shelf=shelf)
     return {
-        Topic.ROUTER: partial(receipts.on_case_changed, clock=process.clock),
+        Topic.ROUTER: besides(compare, partial(receipts.on_case_changed, clock=process.clock)),
         Topic.POLICY: policy.on_policy,
     }
 
@@ -30,12 +33,16 @@ SERVICE = Service(
     hears=hears,
     timers=(
         Timer("group commit", "http", loops.commit_group),
+        Timer("door", "http", loops.tend_door),
+        Timer("backlog", "http", loops.look_behind),
         Timer("policy for http", "http", loops.look_for_policy),
         Timer("policy for reading", "read", loops.look_for_policy),
         Timer("read", "read", loops.read),
         Timer("measure the reading queue", "read", loops.measure),
+        Timer("census", "read", loops.count),
     ),
     open=loops.open_intake,
+    gate=api.gate,
 )
 
 app = service_command(SERVICE)

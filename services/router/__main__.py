@@ -8,11 +8,13 @@ from pathlib import Path
 from services.router import store
 from services.router.api import routes
 from services.router.handlers import measures, policies
+from services.router.handlers.census import Census
 from services.router.handlers.orders import Orders
 from services.router.handlers.petitions import Petitions
 from services.router.handlers.policies import Policies, policies_of
 from services.router.operator import add_verbs
 from shared import postgres
+from shared.census import besides, show_age
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle
@@ -31,10 +33,26 @@ async def open_policies(process: Process) -> Policies:
 def hears(process: Process) -> Mapping[Topic, Handle]:
     """What the router listens to."""
     known = policies_of(process)
+    counting = Census(known, process.epoch, process.clock)
+    petitions = Petitions(known, process.epoch, process.clock)
+    orders = Orders(known, process.epoch, process.clock)
     return {
-        Topic.INTAKE: Petitions(known, process.epoch, process.clock).handle,
-        Topic.ESCALATION: Orders(known, process.epoch, process.clock).handle,
+        Topic.INTAKE: besides(counting.hear, petitions.handle),
+        Topic.ESCALATION: besides(counting.hear, orders.handle),
+        Topic.ANALYTICS: counting.hear,
     }
+
+
+async def count(process: Process) -> float:
+    """Walk over the open cases, a page a second."""
+    if not process.settings.census:
+        return 60.0
+    counting = Census(policies_of(process), process.epoch, process.clock)
+    async with postgres.transaction(process.pool) as tx:
+        more = await counting.walk_on(tx)
+        await show_age(tx)
+    process.wake_relay.call()
+    return 1.0 if more else 5.0
 
 
 async def look_for_policy(process: Process) -> float:
@@ -63,6 +81,7 @@ SERVICE = Service(
         Timer("policy for consume", "consume", look_for_policy),
         Timer("policy for sweep", "sweep", look_for_policy),
         Timer("look", "sweep", look),
+        Timer("census", "sweep", count),
     ),
     open=open_policies,
 )

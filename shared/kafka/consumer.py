@@ -66,9 +66,13 @@ class Consumer:
         self.missed = 0
         # A rebalance makes a new one, whose positions are Kafka's own until we seek.
         self.share: object = None
-        self.raw = AIOKafkaConsumer(
+        self.raw = self.client(settings, settings.topic_prefix + group)
+
+    def client(self, settings: Settings, group: str) -> AIOKafkaConsumer:
+        """Who speaks to Kafka for us."""
+        return AIOKafkaConsumer(
             **connection(settings),
-            group_id=settings.topic_prefix + group,
+            group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=250,
@@ -155,9 +159,12 @@ class Consumer:
         if new:
             await self.place(new)
         fetched = await self.raw.getmany(timeout_ms=timeout_ms, max_records=limit)
+        if self.raw.assignment() is not share:
+            # A new share begins where Kafka believes us to be: read again after the next `place`.
+            return []
         good = [raws for place, raws in fetched.items() if await self.follows(place, raws)]
         if self.raw.assignment() is not share:
-            return []  # read again after the next `place`
+            return []
         return [record_of(self.topic, raw) for raws in good for raw in raws]
 
     async def follows(self, place: TopicPartition, raws: Sequence[Any]) -> bool:

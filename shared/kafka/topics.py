@@ -28,12 +28,14 @@ PARTITIONS: dict[Topic, int] = {
     Topic.INTAKE: 12,
     Topic.ROUTER: 12,
     Topic.ESCALATION: 12,
+    Topic.ANALYTICS: 12,
     Topic.POLICY: 1,
 }
 TOPIC_SETTINGS: dict[Topic, dict[str, str]] = {
     Topic.INTAKE: COMMON | KEPT,
     Topic.ROUTER: COMMON | COMPACTED,
     Topic.ESCALATION: COMMON | KEPT,
+    Topic.ANALYTICS: COMMON | KEPT,
     Topic.POLICY: COMMON | {"cleanup.policy": "compact"},
 }
 COMPACTED_TOPICS = frozenset(

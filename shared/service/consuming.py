@@ -129,7 +129,7 @@ async def commit(process: Process, consumer: kafka.Consumer, handle: Handle, bat
     first, after = hearing.next_offsets(batch)
     expected = {partition: consumer.known[partition] for partition in first}
     with telemetry.BATCH_SECONDS.labels(topic).time():
-        async with postgres.transaction(process.pool) as tx:
+        async with postgres.transaction(process.pool, "batch") as tx:
             done = await hear(batch, tx, process, handle)
             await hearing.advance(tx, topic, expected, after)
     if done is not None:

@@ -16,6 +16,7 @@ from shared import kafka, outbox, postgres, telemetry
 from shared.clock import Clock
 from shared.events import Topic
 from shared.hearing import Fenced, Handle
+from shared.http import Gate
 from shared.postgres import Pool
 from shared.service.lag import Lag
 from shared.settings import Settings
@@ -78,6 +79,7 @@ class Service:
     hears: Callable[[Process], Mapping[Topic, Handle]]
     timers: tuple[Timer, ...] = ()
     open: Callable[[Process], Awaitable[object]] | None = None
+    gate: Callable[[Process], Gate] | None = None
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ async def relay(process: Process) -> None:
     sender = kafka.Sender(process.settings)
     try:
         # A frozen relay must not hold its lock for ever: an idle session is ended by the server.
-        await connection.execute("set idle_session_timeout = '30s'")
+        await connection.execute(f"set idle_session_timeout = '{postgres.FROZEN_SECONDS}s'")
         while not await connection.fetchval("select pg_try_advisory_lock($1)", outbox.RELAY_LOCK):
             process.health.well("relay")
             await asyncio.sleep(1)

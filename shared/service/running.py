@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from shared import outbox, postgres
+from shared import failpoints, outbox, postgres
 from shared.http import create_app
 from shared.service.consuming import consume
 from shared.service.process import (
@@ -50,6 +50,7 @@ def background(process: Process, parts: Iterable[str]) -> dict[str, Work]:
 
 async def serve(service: Service, settings: Settings, parts: Sequence[str] = PARTS) -> None:
     """Run a service until SIGTERM or SIGINT; ends in under 20 s, whatever else is away."""
+    failpoints.arm(service.name, settings.fail_at)
     stop = asyncio.Event()
     running = asyncio.get_running_loop()
     running.set_exception_handler(on_stray)

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from bench.ledger import NO_ANSWER, Ledger, Told, read
-from bench.load import Load, answer, arrivals, request
+from bench.load import Load, answer, arrivals, planned, request
 
 PETITION = UUID("01934d2e-0000-7000-8000-000000000001")
 BODY = b'{"id":"%b","number":"CG-20260101-0000001"}' % str(PETITION).encode()
@@ -92,6 +92,19 @@ def test_a_request_carries_its_body_and_its_length() -> None:
     assert request("127.0.0.1", 80, "居".encode()).endswith(
         b"content-length: 3\r\n\r\n" + "居".encode()
     )
+
+
+def test_a_plan_is_one_load_after_the_other() -> None:
+    due = planned("100x10,400x5", seed=3)
+    assert due[: len(arrivals(100, 10, 3))] == arrivals(100, 10, 3)
+    assert list(due) == sorted(due)
+    assert sum(at >= 10 for at in due) == pytest.approx(2_000, rel=0.1)
+    assert max(due) < 15
+
+
+def test_a_sender_is_known_by_his_token() -> None:
+    assert b"\r\nauthorization: Bearer abc\r\n" in request("127.0.0.1", 80, b"{}", "abc")
+    assert b"authorization" not in request("127.0.0.1", 80, b"{}")
 
 
 async def test_every_request_is_sent_and_noted(tmp_path: Path) -> None:

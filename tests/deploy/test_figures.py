@@ -68,6 +68,7 @@ def test_rates_and_waiting_times_are_of_the_time_between_two_readings() -> None:
         "intake.events": 5.0,
         "router.events": 0.0,
         "escalation.events": 0.0,
+        "analytics.events": 0.0,
         "policy.events": 0.0,
     }
     # 25 of the 50 under 0.1 s, the others spread up to 0.2 s

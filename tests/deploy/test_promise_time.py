@@ -76,7 +76,8 @@ def test_time_off_adds_nothing(runs: list[Run], speed: float) -> None:
 def test_a_killed_run_costs_a_few_seconds_at_most(runs: list[Run], speed: float) -> None:
     told = through([run._replace(killed=True) for run in runs], speed)
     for before, after in pairwise(told):
-        assert after.first - before.last <= timedelta(seconds=12) * speed
+        rounding = timedelta(microseconds=1)
+        assert after.first - before.last <= timedelta(seconds=12) * speed + rounding
 
 
 @given(SPANS, SPANS, SPEEDS)

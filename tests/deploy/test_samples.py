@@ -86,7 +86,7 @@ def test_the_mix_is_the_published_one() -> None:
 def test_bodies_have_only_the_fields_of_the_form() -> None:
     fields = {
         "kind", "channel", "text", "subject", "category", "place", "person", "contact", "accused",
-        "occurred_at",
+        "occurred_at", "on_behalf",
     }  # fmt: skip
     places = ({"code"}, {"lat", "lon"}, {"words"})
     for body in five_thousand():
@@ -94,6 +94,7 @@ def test_bodies_have_only_the_fields_of_the_form() -> None:
         assert "{" not in body["text"]
         assert "place" not in body or body["place"].keys() in places
         assert body.get("category", "L99") in categories()
+        assert ("on_behalf" in body) is (body["channel"] in ("letter", "visit"))
         if "occurred_at" in body:
             assert datetime.fromisoformat(body["occurred_at"]) < MONDAY
 

@@ -35,7 +35,11 @@ from tests.escalation.stories import (
 from tests.escalation.test_figures import gauge
 
 Token = Callable[..., dict[str, str]]
-ACCUSED = UUID(int=2)
+ACCUSED, OF_LIGHTING, OF_DRAINAGE = UUID(int=2), UUID(int=3), UUID(int=4)
+HELD_BY_LIGHTING: dict[str, object] = {
+    "holder": STREET, "role": "department_officer", "office": "lighting",
+}  # fmt: skip
+OF_NO_OTHER = {"owner_division": None, "owner_role": None}
 SECRET = "s" * 32
 
 
@@ -48,8 +52,10 @@ def settings(escalation_dsn: str) -> Settings:
 def token() -> Token:
     """The header of an officer."""
 
-    def header(division: str, *roles: str, subject: str = "officer-7") -> dict[str, str]:
-        issued = issue(SECRET, subject, roles or ("grid_head",), division)
+    def header(
+        division: str, *roles: str, subject: str = "officer-7", office: str | None = None
+    ) -> dict[str, str]:
+        issued = issue(SECRET, subject, roles or ("grid_head",), division, office)
         return {"Authorization": f"Bearer {issued}"}
 
     return header
@@ -167,6 +173,7 @@ async def test_a_unit_sees_its_notices_newest_first(
         "id": shown["notices"][0]["id"],
         "division": GRID,
         "role": "grid_head",
+        "office": None,
         "clock": "sign",
         "reason": "reminder",
         "count": 1,
@@ -257,3 +264,104 @@ async def test_nobody_acknowledges_for_another_area(
     assert unknown.status_code == 404
     left = await asked(client, f"/notices/{GRID}", token(GRID))
     assert left["unacknowledged"] == {"reminder": 12}
+
+
+# ---------------------------------------------------------------- offices
+
+
+@pytest.fixture
+async def of_offices(client: httpx.AsyncClient, pool: Pool) -> httpx.AsyncClient:
+    """Two offices of the street did not sign what they hold; drainage is accused by one case."""
+    of_drainage = {**HELD_BY_LIGHTING, "office": "drainage"}
+    events = [
+        heard(1, case(sign_clock(**OF_NO_OTHER), **HELD_BY_LIGHTING), OF_LIGHTING),
+        heard(1, case(sign_clock(**OF_NO_OTHER), **of_drainage), OF_DRAINAGE),
+        heard(2, case(sign_clock(), holder=STREET, accused_office="drainage"), ACCUSED),
+    ]
+    async with transaction(pool) as tx:
+        await handle(batch(*events), tx, at(12 * HOUR))
+        await sweep_once(tx, at(13 * HOUR - HOUR // 4))
+    return client
+
+
+def cases_of(shown: Any) -> list[list[str]]:
+    return [notice["cases"] for notice in shown["notices"]]
+
+
+async def test_who_acts_for_an_office_sees_the_notices_of_his_office(
+    of_offices: httpx.AsyncClient, token: Token
+) -> None:
+    lighting = token(STREET, "department_officer", office="lighting")
+    shown = await asked(of_offices, f"/notices/{STREET}", lighting)
+    assert (shown["office"], shown["unacknowledged"]) == ("lighting", {"reminder": 1})
+    assert cases_of(shown) == [[str(OF_LIGHTING)]]
+    assert shown["notices"][0]["office"] == "lighting"
+    same = await asked(of_offices, f"/notices/{STREET}?office=lighting", lighting)
+    assert same == shown
+    for path in (f"/notices/{STREET}?office=drainage", f"/notices/{GRID}?office=drainage"):
+        assert (await of_offices.get(path, headers=lighting)).status_code == 403
+    elsewhere = await of_offices.get(
+        f"/notices/{DISTRICT}", headers=token(STREET, "department_officer", office="lighting")
+    )
+    assert elsewhere.status_code == 403
+
+
+async def test_who_acts_for_no_office_sees_all_of_his_area_and_may_ask_for_one(
+    of_offices: httpx.AsyncClient, token: Token
+) -> None:
+    street = token(STREET, "street_dispatcher")
+    shown = await asked(of_offices, f"/notices/{STREET}", street)
+    assert {notice["office"] for notice in shown["notices"]} == {None, "lighting", "drainage"}
+    one = await asked(of_offices, f"/notices/{STREET}?office=drainage", street)
+    assert (one["office"], cases_of(one)) == ("drainage", [[str(OF_DRAINAGE)]])
+    assert (await asked(of_offices, f"/notices/{STREET}?office=nobody", street))["notices"] == []
+    zero = await of_offices.get(f"/notices/{STREET}?office=%00", headers=street)
+    assert zero.status_code == 422
+
+
+async def test_who_acts_for_an_office_acknowledges_for_his_office_only(
+    of_offices: httpx.AsyncClient, token: Token
+) -> None:
+    shown = await asked(of_offices, f"/notices/{STREET}", token(STREET, "street_dispatcher"))
+    ids = {notice["office"]: notice["id"] for notice in shown["notices"]}
+    lighting = token(STREET, "department_officer", office="lighting")
+    for office, status in ((None, 403), ("drainage", 403), ("lighting", 200)):
+        path = f"/notices/{ids[office]}/acknowledge"
+        answer = await of_offices.post(path, headers=lighting)
+        assert answer.status_code == status, office
+    left = await asked(of_offices, f"/notices/{STREET}", lighting)
+    assert (left["unacknowledged"], left["notices"]) == ({}, [])
+
+
+async def test_the_clocks_say_which_office_owns_them(
+    of_offices: httpx.AsyncClient, token: Token
+) -> None:
+    shown = await asked(of_offices, f"/cases/{OF_LIGHTING}/clocks", token(STREET))
+    assert shown["clocks"][0]["owner"] == {
+        "division": STREET,
+        "role": "department_officer",
+        "office": "lighting",
+    }
+
+
+@pytest.mark.parametrize(
+    ("office", "status"), [(None, 200), ("lighting", 200), ("drainage", 404), ("nobody", 404)]
+)
+async def test_who_acts_for_an_office_sees_the_clocks_of_what_owes_his_office_something(
+    of_offices: httpx.AsyncClient, token: Token, office: str | None, status: int
+) -> None:
+    who = token(STREET, "department_officer", office=office)
+    answer = await of_offices.get(f"/cases/{OF_LIGHTING}/clocks", headers=who)
+    assert answer.status_code == status
+    unowned = await of_offices.get(f"/cases/{CASE}/clocks", headers=who)
+    assert unowned.status_code == (200 if office is None else 404)
+
+
+@pytest.mark.parametrize("division", [STREET, DISTRICT, "city"])
+async def test_the_accused_office_sees_no_clocks_in_whatever_division(
+    of_offices: httpx.AsyncClient, token: Token, division: str
+) -> None:
+    path = f"/cases/{ACCUSED}/clocks"
+    drainage = token(division, "department_officer", office="drainage")
+    assert (await of_offices.get(path, headers=drainage)).status_code == 404
+    assert (await of_offices.get(path, headers=token(division))).status_code == 200

@@ -13,8 +13,10 @@ from shared.hearing import in_a_row, parked_count
 from shared.postgres import Pool, Transaction, transaction
 from tests.escalation.stories import (
     CASE,
+    GRID,
     HOUR,
     MINUTE,
+    STREET,
     at,
     batch,
     case,
@@ -39,15 +41,52 @@ async def contents(tx: Transaction) -> list[object]:
 
 async def test_a_snapshot_is_kept_as_it_was_said(tx: Transaction) -> None:
     snapshot = case(
-        clock(), sign_clock(paused=True), tier=None, holder="city", accused_division="210204"
+        clock(),
+        sign_clock(paused=True, owner_office="lighting"),
+        tier=None,
+        holder="city",
+        accused_division="210204",
+        accused_office="drainage",
     )
     await handle(batch(heard(1, snapshot)), tx, at(0))
     kept = await armed.find(tx, CASE)
     assert kept is not None
     assert (kept.tier, kept.holder, kept.accused_division) == (None, "city", "210204")
+    assert kept.accused_office == "drainage"
+    assert [one.owner_office for one in kept.clocks] == [None, "lighting"]
     assert [one.name for one in kept.clocks] == ["reply", "sign"]
     assert kept.clocks[0].warn == (12 * HOUR, 19 * HOUR, 23 * HOUR)
     assert await tx.fetchval("select next_at from armed") == at(12 * HOUR) == next_at(kept)
+
+
+async def test_a_case_that_was_kept_before_clocks_had_offices_goes_on(tx: Transaction) -> None:
+    await handle(batch(heard(1, case(clock(), sign_clock(owner_office="lighting")))), tx, at(0))
+    await sweep_once(tx, at(HOUR))
+    now = await armed.find(tx, CASE)
+    assert now is not None
+    old = [
+        f"""["{name}",1,"{division}","{role}",0,{due},{marks},"{does}",{every},false,false,{did}]"""
+        for name, division, role, due, marks, does, every, did in (
+            ("reply", STREET, "street_cadre", 24 * HOUR, [12 * HOUR, 19 * HOUR, 23 * HOUR],
+             "supervise", 24 * HOUR, "0,false,0"),
+            ("sign", GRID, "grid_head", 30 * MINUTE, [24 * MINUTE], "remind", HOUR, "1,true,0"),
+        )
+    ]  # fmt: skip
+    await tx.execute(
+        "update armed set clocks = $1::text::json, owner_offices = null", f"[{','.join(old)}]"
+    )
+    kept = await armed.find(tx, CASE)
+    assert kept is not None
+    without = [one._replace(owner_office=None) for one in now.clocks]
+    assert list(kept.clocks) == without
+    assert await sweep_once(tx, at(2 * HOUR)) == 1
+    await handle(batch(heard(2, case(clock(), sign_clock(owner_office="lighting")))), tx, at(0))
+    said = await armed.find(tx, CASE)
+    assert said is not None
+    assert [(one.owner_office, one.fired) for one in said.clocks] == [
+        (None, False),
+        ("lighting", True),
+    ]
 
 
 async def test_only_the_last_record_of_a_case_in_a_batch_counts(tx: Transaction) -> None:

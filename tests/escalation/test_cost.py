@@ -165,9 +165,11 @@ async def all_work(tx: Transaction) -> None:
     await show_figures(tx, at(6 * HOUR))
     await armed.find(tx, CASE)
     await orders.still_open(tx, [CASE])
-    await notices.unacknowledged(tx, GRID, None)
+    await notices.unacknowledged(tx, GRID, None, None)
+    await notices.unacknowledged(tx, GRID, None, "lighting")
     for everything in (False, True):
-        (newest, *_) = await notices.newest(tx, GRID, None, None, 10, everything=everything)
+        await notices.newest(tx, GRID, None, "lighting", None, 10, everything=everything)
+        (newest, *_) = await notices.newest(tx, GRID, None, None, None, 10, everything=everything)
     assert isinstance(newest.digest, Digest)
     taken = await notices.take(tx, newest.id)
     assert taken is not None

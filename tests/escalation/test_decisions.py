@@ -9,6 +9,7 @@ import pytest
 
 from services.escalation.decisions import (
     Armed,
+    Desk,
     OrderGiven,
     Swept,
     answered,
@@ -20,7 +21,7 @@ from services.escalation.decisions import (
     sweep,
 )
 from shared.divisions import Tier
-from shared.events import CaseSnapshot, derived_id
+from shared.events import CaseSnapshot, ClockSnapshot, derived_id
 from tests.escalation.stories import (
     CASE,
     COMMUNITY,
@@ -41,7 +42,7 @@ from tests.escalation.stories import (
 
 def told(swept: Swept) -> list[tuple[str, str, str]]:
     """(clock, reason, division) of the notices of a sweep."""
-    return [(n.clock, n.reason, n.division) for n in swept.notices]
+    return [(n.clock, n.reason, n.desk.division) for n in swept.notices]
 
 
 def ordered(swept: Swept) -> list[tuple[str, int, str]]:
@@ -279,7 +280,7 @@ def test_the_accused_and_all_below_never_hear_of_it(
     accused: str | None, offices: list[tuple[str, str]]
 ) -> None:
     state = armed(sign_clock(), restricted=True, accused_division=accused)
-    assert [(n.division, n.role) for n in sweep(state, at(HOUR)).notices] == offices
+    assert [n.desk[:2] for n in sweep(state, at(HOUR)).notices] == offices
 
 
 def test_a_digest_names_the_longest_overdue_twenty() -> None:
@@ -289,9 +290,8 @@ def test_a_digest_names_the_longest_overdue_twenty() -> None:
     ]
     numbered = [n._replace(case_id=UUID(int=i)) for i, n in enumerate(notices)]
     (digest,) = digests(numbered)
-    assert (digest.division, digest.role, digest.clock, digest.reason) == (
-        GRID,
-        "grid_head",
+    assert (digest.desk, digest.clock, digest.reason) == (
+        Desk(GRID, "grid_head"),
         "sign",
         "reminder",
     )
@@ -302,13 +302,108 @@ def test_a_digest_names_the_longest_overdue_twenty() -> None:
 def test_digests_are_apart_by_office_clock_and_reason() -> None:
     state = armed(sign_clock(), sign_clock(name="verify"), clock(warn=(HOUR,)))
     made = digests(sweep(state, at(HOUR)).notices)
-    assert {(d.clock, d.reason, d.division) for d in made} == {
+    assert {(d.clock, d.reason, d.desk.division) for d in made} == {
         ("sign", "reminder", GRID),
         ("sign", "reminder", COMMUNITY),
         ("verify", "reminder", GRID),
         ("verify", "reminder", COMMUNITY),
         ("reply", "warning", STREET),
     }
+
+
+# ---------------------------------------------------------------- offices
+
+OF_LIGHTING = Desk(STREET, "department_officer", "lighting")
+OF_DRAINAGE = Desk(STREET, "department_officer", "drainage")
+OF_THE_STREET = Desk(STREET, "street_dispatcher")
+OF_THE_DISTRICT = Desk(DISTRICT, "district_dispatcher")
+
+
+def of_office(one: ClockSnapshot, office: str = "lighting") -> ClockSnapshot:
+    """The same promise, of an office in the street."""
+    return one.model_copy(
+        update={
+            "owner_division": STREET,
+            "owner_role": "department_officer",
+            "owner_office": office,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "office"),
+    [
+        pytest.param({}, None, id="a division that is said"),
+        pytest.param({"owner_division": None, "owner_role": None}, "lighting", id="unsaid"),
+        pytest.param({"owner_office": "drainage"}, "drainage", id="an office that is said"),
+    ],
+)
+def test_unsaid_the_owner_is_the_office_that_holds_the_case(
+    said: dict[str, object], office: str | None
+) -> None:
+    held = {"holder": STREET, "role": "department_officer", "office": "lighting"}
+    (kept,) = armed(clock(**said), **held).clocks
+    assert kept.owner_office == office
+
+
+def test_above_an_office_is_the_desk_of_the_division_that_it_serves() -> None:
+    sweeps = swept_at(armed(of_office(sign_clock())), 0.4, 0.5, 1.5)
+    assert [[n.desk for n in one.notices] for one in sweeps] == [
+        [OF_LIGHTING],
+        [OF_LIGHTING, OF_THE_STREET],
+        [OF_LIGHTING, OF_THE_STREET],
+    ]
+
+
+def test_what_an_office_leaves_late_is_supervised_from_outside_the_division_too() -> None:
+    sweeps = swept_at(armed(of_office(clock(answered=True))), 24, 48)
+    assert [n.desk for n in sweeps[1].notices] == [OF_LIGHTING, OF_THE_STREET, OF_THE_DISTRICT]
+
+
+def test_an_office_of_the_city_has_the_city_above_it_and_nobody_else() -> None:
+    of_the_city = of_office(clock(answered=True)).model_copy(update={"owner_division": "city"})
+    *_, last = swept_at(armed(of_the_city), 24, 48)
+    assert [n.desk.subject for n in last.notices] == [
+        "city/department_officer/lighting",
+        "city/city_dispatcher",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accused", "desks"),
+    [
+        pytest.param({"accused_office": "lighting"}, [OF_THE_STREET], id="the owner"),
+        pytest.param(
+            {"accused_office": "drainage"}, [OF_LIGHTING, OF_THE_STREET], id="another office"
+        ),
+        pytest.param({"accused_division": STREET}, [OF_THE_DISTRICT], id="the whole street"),
+        pytest.param(
+            {"accused_division": STREET, "accused_office": "lighting"},
+            [OF_THE_DISTRICT],
+            id="both",
+        ),
+    ],
+)
+def test_the_accused_office_never_hears_of_it(
+    accused: dict[str, object], desks: list[Desk]
+) -> None:
+    state = armed(of_office(sign_clock()), restricted=True, **accused)
+    assert [n.desk for n in sweep(state, at(HOUR)).notices] == desks
+
+
+def test_each_office_has_a_digest_of_its_own() -> None:
+    offices = ("lighting", "drainage", "lighting")
+    notices = [
+        notice
+        for n, office in enumerate(offices)
+        for notice in sweep(armed(of_office(sign_clock(), office)), at(HOUR)).notices
+        for notice in [notice._replace(case_id=UUID(int=n))]
+    ]
+    assert [(d.desk, d.count) for d in digests(notices)] == [
+        (OF_DRAINAGE, 1),
+        (OF_LIGHTING, 2),
+        (OF_THE_STREET, 3),
+    ]
 
 
 # ---------------------------------------------------------------- figures

@@ -151,7 +151,7 @@ class LifeOfACase(RuleBasedStateMachine):
         for notice in swept.notices:
             if self.accused not in (None, "city"):
                 assert self.accused is not None
-                assert not is_within(notice.division, self.accused)
+                assert not is_within(notice.desk.division, self.accused)
         following = next_at(self.armed)
         assert following is None or following > at(self.now)
 

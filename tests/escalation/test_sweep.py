@@ -160,6 +160,36 @@ async def test_notices_of_an_office_have_gapless_places(tx: Transaction) -> None
     }
 
 
+async def test_an_office_has_digests_and_places_of_its_own(tx: Transaction) -> None:
+    lighting = sign_clock(owner_division=STREET, owner_office="lighting")
+    drainage = sign_clock("verify", owner_division=STREET, owner_office="drainage")
+    ids = [UUID(int=n) for n in range(1, 4)]
+    await handle(batch(*(heard(1, case(lighting, drainage), one) for one in ids)), tx, at(0))
+    for hours in (1, 2):
+        await sweep_once(tx, at(hours * HOUR))
+    said = await relayed(tx)
+    assert {(n.office, n.clock, n.count) for n in notices_in(said)} == {
+        ("lighting", "sign", 3),
+        ("drainage", "verify", 3),
+        (None, "sign", 3),
+        (None, "verify", 3),
+    }
+    places: dict[str, list[int]] = {}
+    for one in said:
+        places.setdefault(one.envelope.subject, []).append(one.envelope.order.seq)
+    assert places == {
+        f"{STREET}/grid_head/lighting": [1, 2],
+        f"{STREET}/grid_head/drainage": [1, 2],
+        f"{STREET}/street_dispatcher": [1, 2, 3, 4],
+    }
+    rows = await tx.fetch("select distinct division, office from notices order by office")
+    assert [tuple(row) for row in rows] == [
+        (STREET, "drainage"),
+        (STREET, "lighting"),
+        (STREET, None),
+    ]
+
+
 async def test_no_notice_about_the_accused_reaches_them_or_below(tx: Transaction) -> None:
     snapshot = case(sign_clock(), clock(), restricted=True, accused_division=STREET)
     await handle(batch(heard(1, snapshot)), tx, at(0))

@@ -15,6 +15,7 @@ from shared.events import (
     CaseEventType,
     CaseSnapshot,
     Change,
+    ClockSnapshot,
     Data,
     Envelope,
     Order,
@@ -23,6 +24,7 @@ from shared.events import (
     PolicyPublished,
     Stage,
     Topic,
+    Track,
     dump,
 )
 from shared.hearing import Batch, Heard
@@ -59,6 +61,18 @@ POLICY: Mapping[PolicyPartKind, Sequence[dict[str, object]]] = {
             "track": "service",
         },
         {
+            "code": "R01",
+            "zh": "举报违纪",
+            "en": "misconduct of a unit",
+            "kind": "complain",
+            "initial_tier": "district",
+            "lead": "supervising unit",
+            "community_may_lead": False,
+            "urgency": "U3",
+            "sensitivity": 2,
+            "track": "xinfang",
+        },
+        {
             "code": "R02",
             "zh": "检举控告",
             "en": "accusation against an official",
@@ -76,7 +90,26 @@ POLICY: Mapping[PolicyPartKind, Sequence[dict[str, object]]] = {
         {"word": "索贿", "means": "R02", "weight": 3.0},
         {"word": "爆炸", "means": "sign:danger", "weight": 1.0},
     ],
-    "settings": [{"name": "version", "value": 1}],
+    "offices": [
+        {
+            "id": "sanitation",
+            "zh": "环卫处",
+            "en": "sanitation",
+            "kind": "department",
+            "divisions": "*",
+        },
+        {
+            "id": "street-office",
+            "zh": "街道办事处",
+            "en": "street office",
+            "kind": "desk",
+            "divisions": "*",
+        },
+    ],
+    "settings": [
+        {"name": "version", "value": 1},
+        {"name": "first_tier", "value": {"accusations": ["R01", "R02"]}},
+    ],
 }
 
 NAMES = {str(row["code"]): str(row["name"]) for row in POLICY["divisions"]}
@@ -152,6 +185,11 @@ def case_event(
     next_deadline: int | None = 3_600_000,
     appended_at: datetime | None = None,
     at: datetime | None = None,
+    accused_division: str | None = None,
+    accused_office: str | None = None,
+    office: str | None = None,
+    clocks: Sequence[ClockSnapshot] = (),
+    track: Track = "service",
 ) -> Heard:
     """A snapshot of a case as the router says it."""
     started_at = datetime(2026, 4, 12, 1, 0, tzinfo=UTC)
@@ -161,16 +199,20 @@ def case_event(
         started_at=started_at,
         channel="web",
         kind="report",
-        track="service",
+        track=track,
         stage=stage,
         category=category,
         urgency="U3",
         tier=Tier.GRID,
         holder=holder,
         role="grid_team",
+        office=office,
+        clocks=tuple(clocks),
         unit=NAMES.get(holder, holder),
         place=holder,
         next_deadline=next_deadline,
+        accused_division=accused_division,
+        accused_office=accused_office,
         policy=1,
         calendar="2026",
     )

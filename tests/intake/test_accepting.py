@@ -183,6 +183,16 @@ BAD_BODIES = [
     pytest.param(
         petition(accused={"division": DISTRICT, "unknown": True}), 422, "accused", id="known or not"
     ),
+    pytest.param(
+        petition(accused={"division": DISTRICT, "office": "sanitation"}), 422, "accused", id="two"
+    ),
+    pytest.param(petition(accused={"office": ""}), 422, "accused.office", id="an empty office"),
+    pytest.param(petition(accused={"office": "x" * 61}), 422, "accused.office", id="a long office"),
+    pytest.param(petition(accused={"office": "\0"}), 422, "accused.office", id="NUL in the office"),
+    pytest.param(petition(accused={"office": "nobody"}), 422, "accused.office", id="no office"),
+    pytest.param(
+        petition(accused={"office": "street-office"}), 422, "accused.office", id="a desk: divisions"
+    ),
     pytest.param(petition(accused={"unknown": False}), 422, "accused.unknown", id="not unknown"),
     pytest.param(petition(occurred_at="yesterday"), 422, "occurred_at", id="no time"),
     pytest.param(petition(occurred_at="2026-01-01T00:00:00"), 422, "occurred_at", id="no zone"),
@@ -220,6 +230,14 @@ async def test_a_little_ahead_of_our_clock_is_not_the_future(
 ) -> None:
     soon = process.clock.now() + timedelta(minutes=4)
     await hand_in(client, occurred_at=soon.isoformat())
+
+
+@pytest.mark.usefixtures("with_policy")
+async def test_an_office_may_be_accused(client: httpx.AsyncClient, database: Transaction) -> None:
+    await hand_in(client, accused={"office": "sanitation"})
+    row = await database.fetchrow("select accused, accused_office, accused_unknown from petitions")
+    assert row is not None
+    assert tuple(row) == (None, "sanitation", False)
 
 
 async def test_without_a_policy_codes_are_taken_as_they_are(client: httpx.AsyncClient) -> None:

@@ -115,7 +115,7 @@ async def test_receipts_cost_one_statement_whatever_the_batch(
 
 
 @pytest.mark.parametrize("n", [1, 200])
-async def test_corrections_cost_one_statement_more_whatever_the_batch(
+async def test_corrections_cost_two_statements_more_whatever_the_batch(
     process: Process, database: Transaction, n: int
 ) -> None:
     taken: list[Submission] = [one() for _ in range(n)]
@@ -127,7 +127,8 @@ async def test_corrections_cost_one_statement_more_whatever_the_batch(
     async with spoken(database) as said:
         now = process.clock.now()
         await on_case_changed(Batch(Topic.ROUTER, events), database, now, process.clock)
-    assert beginnings(said)[-2:] == ["UPDATE", "INSERT"]
+    assert beginnings(said)[-3:] == ["UPDATE", "INSERT", "INSERT"]
+    assert await database.fetchval("select count(*) from shut_out") == 0
     assert await database.fetchval("select count(*) from labels") == n
 
 

@@ -3,19 +3,25 @@
 import csv
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import httpx
 import pytest
 
 from services.intake.decisions.emergencies import Emergencies, compile_emergencies
 from services.intake.handlers.loops import intake_of
-from shared.events import CategoryRow, Data, DutyRow, OfficeRow, WordRow
+from services.intake.handlers.receipts import on_case_changed
+from shared.events import CategoryRow, Data, DutyRow, OfficeRow, Order, Topic, WordRow
+from shared.hearing import Batch
+from shared.postgres import Transaction, transaction
 from shared.service import Process
-from tests.intake.samples import petition
+from tests.intake.samples import case_event, petition
 
 DATA = Path(__file__).parents[2] / "services/router/data"
 Row = TypeVar("Row", bound=Data)
+CLASSIFIED: Final = "casegrid.case.classified.v1"
+HANDED_OVER: Final = "casegrid.case.handed_over.v1"
 
 
 def rows(file: str, model: type[Row]) -> list[Row]:
@@ -80,7 +86,7 @@ def test_every_emergency_of_the_shipped_rules_has_a_number() -> None:
 
 
 async def test_the_answer_to_the_submitter_says_it_at_once_and_again(
-    client: httpx.AsyncClient, with_policy: Process
+    client: httpx.AsyncClient, database: Transaction, with_policy: Process
 ) -> None:
     policy = intake_of(with_policy).shelf.policy
     assert policy is not None
@@ -95,8 +101,43 @@ async def test_the_answer_to_the_submitter_says_it_at_once_and_again(
     assert "119" in told["urgent"]["en"]
     again = await client.post("/petitions", json=body, headers=key)
     assert again.json() == told
+    shown = await client.get(told["links"]["receipt"])
+    assert (shown.json()["call"], shown.json()["urgent"]) == (told["call"], told["urgent"])
+    await database.execute("update receipts set stage = 'handed_off', unit = '119'")
+    assert "call" not in (await client.get(told["links"]["receipt"])).json()
     calm = await client.post("/petitions", json=petition(text="路灯坏了三天"))
     assert "call" not in calm.json()
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        pytest.param({"stage": "registered", "category": None}, True, id="a dispatcher looks"),
+        pytest.param({"stage": "assigned", "category": "P0202"}, True, id="nobody decided"),
+        pytest.param({"type_": CLASSIFIED, "category": "X119"}, True, id="a person says it is"),
+        pytest.param({"type_": CLASSIFIED, "category": "E0102"}, False, id="a person says no"),
+        pytest.param({"type_": CLASSIFIED, "category": "E0102", "stage": "registered"}, False,
+                     id="no, though nobody has it yet"),
+        pytest.param({"type_": HANDED_OVER, "stage": "handed_off"}, False, id="handed over"),
+        pytest.param({"type_": HANDED_OVER, "category": "E0403"}, False, id="and followed up"),
+    ],
+)  # fmt: skip
+async def test_the_receipt_says_it_until_it_is_handed_over_or_a_person_says_that_it_is_none(
+    client: httpx.AsyncClient, with_policy: Process, step: dict[str, Any], told: bool
+) -> None:
+    policy = intake_of(with_policy).shelf.policy
+    assert policy is not None
+    object.__setattr__(policy, "emergencies", shipped())
+    sent = (await client.post("/petitions", json=petition(text="三楼着火了，快来人"))).json()
+    case = UUID(sent["id"])
+    for n, event in enumerate((step, {"type_": "casegrid.case.supplemented.v1"}), start=1):
+        fields = {"stage": "assigned", "category": "P0202"} | step | event
+        batch = Batch(Topic.ROUTER, [case_event(case, Order(1, n), **fields)])
+        async with transaction(with_policy.pool) as tx:
+            await on_case_changed(batch, tx, with_policy.clock.now(), with_policy.clock)
+        shown = (await client.get(sent["links"]["receipt"])).json()
+        assert ("call" in shown) is told
+        assert not told or [call["number"] for call in shown["call"]] == ["119"]
 
 
 async def test_without_a_policy_a_petition_is_taken_all_the_same(

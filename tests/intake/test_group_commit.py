@@ -46,6 +46,7 @@ def one(text: str = "text") -> Submission:
             lon=None,
             place_words=None,
             accused=None,
+            accused_office=None,
             accused_unknown=False,
             happened_at=None,
             received_at=now,

@@ -16,6 +16,7 @@ from services.intake.__main__ import SERVICE, app
 from services.intake.importing import sending
 from services.intake.importing.lines import Columns, Lines, Ready, Rejected
 from shared.http import create_app
+from shared.identity import issue
 from shared.postgres import Transaction
 from shared.service import Process
 from tests.intake.samples import GRID, TEXT
@@ -151,11 +152,21 @@ async def test_columns_of_a_csv_are_mapped(url: str, tmp_path: Path, database: T
     }
     options = [part for pair in mapping.items() for part in ("--map", "=".join(pair))]
     options += ["--id", "no", "--set", "kind=help", "--set", "channel=letter"]
+    options += ["--map", "on_behalf.came_at=when", "--map", "on_behalf.reference=no"]
+    clerk = issue("s" * 32, "clerk-1", ["petition_officer"], GRID)
+    by_nobody = await run_import(file, "--url", url, "--encoding", "gb18030", *options)
+    assert by_nobody.exit_code == 1
+    assert "Authorization: Bearer" in by_nobody.output
+    options += ["--token", clerk]
     ran = await run_import(file, "--url", url, "--encoding", "gb18030", *options)
     assert ran.exit_code == 1
     assert "line 4: more cells than the header has" in ran.output
-    assert "line 5: occurred_at:" in ran.output
+    assert "line 5: on_behalf.came_at:" in ran.output
     assert "taken as" not in ran.output
+    registered = await database.fetchrow("select * from registrations")
+    assert registered is not None
+    assert (registered["subject"], registered["reference"]) == ("clerk-1", "A/1")
+    assert registered["came_at"].isoformat() == "2019-02-28T03:25:05+00:00"
     row_ = await database.fetchrow("select * from petitions")
     assert row_ is not None
     assert (row_["subject"], row_["text"]) == ("臭味", "垃圾\n没人收")
@@ -164,6 +175,15 @@ async def test_columns_of_a_csv_are_mapped(url: str, tmp_path: Path, database: T
     assert row_["happened_at"].isoformat() == "2019-02-28T03:25:05+00:00"
     assert row_["idempotency_key"] == "import:letters.csv:A/1"
     assert "张三" in await database.fetchval("select person::text from vault")
+
+
+async def test_a_letter_without_its_registration_says_what_it_lacks(
+    url: str, tmp_path: Path
+) -> None:
+    file = ndjson(tmp_path / "letters.ndjson", {"id": 1, "text": TEXT, "channel": "letter"})
+    ran = await run_import(file, "--url", url)
+    assert ran.exit_code == 1
+    assert "line 1: on_behalf: a letter is registered by an officer" in ran.output
 
 
 class Flaky:
@@ -252,6 +272,7 @@ def lines(tmp_path: Path, content: bytes) -> list[Ready | Rejected]:
         pytest.param({"place": {"code": GRID}}, {"place": {"code": GRID}}, id="nested"),
         pytest.param({"place.lat": "30", "place.lon": "x"}, {"place": {"lat": 30.0, "lon": "x"}}),
         pytest.param({"accused.unknown": "true"}, {"accused": {"unknown": True}}, id="a flag"),
+        pytest.param({"accused.office": "sanitation"}, {"accused": {"office": "sanitation"}}),
         pytest.param({"votes": 5, "author": "A"}, {"kind": "complain"}, id="other columns"),
     ],
 )

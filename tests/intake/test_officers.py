@@ -1,29 +1,35 @@
 """Who may see readings and words: officers in scope, never the accused, and always under audit."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from services.intake.decisions.petitions import may_see
-from shared.events import Reading
-from shared.identity import issue
-from shared.postgres import Transaction
+from services.intake.decisions.petitions import Accusations, Accused, Part, may_see
+from services.intake.handlers.receipts import on_case_changed
+from shared.events import CaseEventType, ClockSnapshot, Order, Reading, Topic
+from shared.hearing import Batch, Heard
+from shared.identity import Actor, issue
+from shared.postgres import Transaction, transaction
 from shared.service import Process
-from tests.intake.samples import DISTRICT, GRID, OTHER_DISTRICT, STREET, TEXT
+from tests.intake.samples import DISTRICT, GRID, OTHER_DISTRICT, STREET, TEXT, case_event
 from tests.intake.steps import hand_in, problem, read_all
 
 
-def token(process: Process, division: str, *roles: str) -> dict[str, str]:
+def token(
+    process: Process, division: str, *roles: str, office: str | None = None
+) -> dict[str, str]:
     """The header of somebody who acts for a division."""
     assert process.settings.token_secret is not None
     secret = process.settings.token_secret.get_secret_value()
-    held = issue(secret, "officer-1", roles or ("street_cadre",), division)
+    held = issue(secret, "officer-1", roles or ("street_cadre",), division, office)
     return {"authorization": f"Bearer {held}"}
 
 
+RULES = Accusations(frozenset({"R01", "R02"}), frozenset({"sanitation", "lighting"}))
+LIGHTING, SANITATION = Part(STREET, "lighting"), Part(STREET, "sanitation")
 IN_GRID = Reading(division=GRID)
-R02 = Reading(division=STREET, category="R02")
+R01, R02 = (Reading(division=STREET, category=code) for code in ("R01", "R02"))
 
 
 @pytest.mark.parametrize(
@@ -44,13 +50,57 @@ R02 = Reading(division=STREET, category="R02")
         pytest.param(STREET, None, True, Reading(division=STREET), False, id="perhaps accused"),
         pytest.param(DISTRICT, None, True, Reading(division=STREET), True, id="one tier above"),
         pytest.param(STREET, None, False, R02, False, id="R02: perhaps accused"),
+        pytest.param(STREET, None, False, R01, False, id="R01: perhaps accused"),
         pytest.param("city", None, True, Reading(), True, id="nobody named, the city"),
     ],
 )
 def test_who_may_see_a_petition(
     division: str, accused: str | None, unknown: bool, reading: Reading | None, may: bool
 ) -> None:
-    assert may_see(division, accused, unknown, reading) is may
+    who = Actor("officer-1", frozenset({"street_cadre"}), division)
+    assert may_see(who, Accused(accused, None, unknown), reading, RULES) is may
+
+
+@pytest.mark.parametrize(
+    ("division", "office", "parts", "accused", "may"),
+    [
+        pytest.param(STREET, "lighting", [LIGHTING], Accused(), True, id="its office holds it"),
+        pytest.param("city", "lighting", [SANITATION, LIGHTING], Accused(), True, id="or owes"),
+        pytest.param(STREET, "lighting", [SANITATION], Accused(), False, id="another office"),
+        pytest.param(STREET, "lighting", [], Accused(), False, id="no office yet"),
+        pytest.param(OTHER_DISTRICT, "lighting", [LIGHTING], Accused(), False, id="elsewhere"),
+        pytest.param(STREET, "lighting", [], Accused(unknown=True), False, id="accused unknown"),
+        pytest.param(STREET, "lighting", [LIGHTING], Accused(unknown=True), True, id="not it"),
+        pytest.param(STREET, "lighting", [LIGHTING], Accused(STREET), False, id="its division"),
+        pytest.param(
+            STREET, "lighting", [LIGHTING], Accused(office="lighting"), False, id="itself"
+        ),
+    ],
+)
+def test_who_acts_for_an_office_sees_what_the_router_gave_his_office_a_part_in(
+    division: str, office: str, parts: list[Part], accused: Accused, may: bool
+) -> None:
+    who = Actor("officer-1", frozenset({"department_officer"}), division, office)
+    assert may_see(who, accused, IN_GRID, RULES, parts) is may
+
+
+@pytest.mark.parametrize(
+    ("division", "office", "accused", "may"),
+    [
+        pytest.param(GRID, None, "sanitation", True, id="no division is shut out"),
+        pytest.param(STREET, "lighting", "sanitation", False, id="another office, without a part"),
+        pytest.param(STREET, "sanitation", "sanitation", False, id="the accused"),
+        pytest.param("city", "sanitation", "sanitation", False, id="the accused in the city"),
+        pytest.param(GRID, None, "nobody", False, id="nobody is named: perhaps accused"),
+        pytest.param(STREET, None, "nobody", True, id="nobody is named: one tier above"),
+        pytest.param("city", "nobody", "nobody", False, id="whoever has that name"),
+    ],
+)
+def test_who_may_see_a_petition_that_accuses_an_office(
+    division: str, office: str | None, accused: str, may: bool
+) -> None:
+    who = Actor("officer-1", frozenset({"department_officer"}), division, office)
+    assert may_see(who, Accused(office=accused), IN_GRID, RULES) is may
 
 
 async def test_an_officer_in_scope_sees_what_was_read_and_which_words_spoke(
@@ -110,6 +160,91 @@ async def test_who_may_not_see_it_learns_nothing(
     assert await database.fetchval("select count(*) from views") == 0
     allowed = await client.get(at, headers=token(with_policy, DISTRICT))
     assert allowed.status_code == 200
+
+
+@pytest.mark.parametrize("what", ["readings", "text"])
+async def test_who_acts_for_the_accused_office_learns_nothing(
+    client: httpx.AsyncClient, with_policy: Process, database: Transaction, what: str
+) -> None:
+    told = await hand_in(client, accused={"office": "sanitation"})
+    await read_all(with_policy)
+    at = f"/petitions/{told['id']}/{what}"
+    for division in (GRID, STREET, "city"):
+        hidden = await client.get(at, headers=token(with_policy, division, office="sanitation"))
+        assert hidden.status_code == 404
+        problem(hidden)
+    assert await database.fetchval("select count(*) from views") == 0
+    allowed = await client.get(at, headers=token(with_policy, GRID))
+    assert allowed.status_code == 200
+
+
+async def hear(process: Process, *events: Heard) -> None:
+    """A batch comes on router.events."""
+    async with transaction(process.pool) as tx:
+        await on_case_changed(Batch(Topic.ROUTER, events), tx, process.clock.now(), process.clock)
+
+
+@pytest.mark.parametrize("what", ["readings", "text"])
+async def test_an_office_reads_the_words_while_it_holds_the_case_or_owes_something_in_it(
+    client: httpx.AsyncClient, with_policy: Process, what: str
+) -> None:
+    told = await hand_in(client)
+    await read_all(with_policy)
+    at, case = f"/petitions/{told['id']}/{what}", UUID(told["id"])
+    owed = ClockSnapshot(
+        name="final_reply", generation=1, owner_division=STREET, owner_office="lighting",
+        owner_role="department_officer", due=1, on_breach="promote",
+    )  # fmt: skip
+
+    async def readers() -> list[str]:
+        asked = {
+            office: await client.get(at, headers=token(with_policy, STREET, office=office))
+            for office in ("sanitation", "lighting", "nobody")
+        }
+        return [office for office, answer in asked.items() if answer.status_code == 200]
+
+    assert await readers() == []
+    await hear(with_policy, case_event(case, Order(1, 1), holder=STREET, office="sanitation"))
+    assert await readers() == ["sanitation"]
+    await hear(with_policy, case_event(case, Order(1, 2), clocks=(owed,)))
+    assert await readers() == ["lighting"]
+    await hear(with_policy, case_event(case, Order(1, 3), holder=STREET))
+    assert await readers() == []
+
+
+@pytest.mark.parametrize("what", ["readings", "text"])
+async def test_whom_a_dispatcher_accuses_learns_nothing_from_then_on(
+    client: httpx.AsyncClient, with_policy: Process, what: str
+) -> None:
+    told = await hand_in(client)
+    await read_all(with_policy)
+    at = f"/petitions/{told['id']}/{what}"
+
+    async def seen(division: str, office: str | None = None) -> bool:
+        answer = await client.get(at, headers=token(with_policy, division, office=office))
+        assert answer.status_code in (200, 404)
+        return answer.status_code == 200
+
+    async def say(seq: int, division: str | None = None, office: str | None = None) -> None:
+        classified: CaseEventType = "casegrid.case.classified.v1"
+        event = case_event(
+            UUID(told["id"]), Order(1, seq), type_=classified, accused_division=division,
+            accused_office=office, holder=STREET, office="sanitation",
+        )  # fmt: skip
+        await hear(with_policy, event)
+
+    await say(2)
+    assert await seen(STREET, "sanitation")
+    await say(3, office="sanitation")
+    assert not await seen(STREET, "sanitation")
+    assert await seen(STREET)
+    await say(5, division=STREET)
+    assert await seen(DISTRICT, "sanitation")
+    assert [await seen(one) for one in (GRID, STREET, DISTRICT)] == [False, False, True]
+    await say(4)
+    assert not await seen(STREET)
+    await say(6)
+    assert await seen(STREET)
 
 
 @pytest.mark.parametrize("what", ["readings", "text"])

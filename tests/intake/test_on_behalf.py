@@ -6,11 +6,12 @@ from uuid import UUID
 import httpx
 import pytest
 
+from services.intake.api.bodies import FOR_A_PERSON
 from shared.events import Channel, PetitionReceived, dump
 from shared.identity import issue
 from shared.postgres import Transaction
 from shared.service import Process
-from tests.intake.samples import GRID, petition
+from tests.intake.samples import GRID, OTHER_DISTRICT, STREET, petition
 from tests.intake.steps import problem, read_all, said
 
 LETTER = {"came_at": "2026-04-10T09:00:00+08:00", "reference": "信2026-17"}
@@ -48,6 +49,13 @@ async def test_a_letter_is_registered_for_the_person_who_gets_a_code_of_her_own(
     await read_all(with_policy)
     [(_, event)] = await said(database, told["id"])
     assert b"agent-7" not in dump(event)
+    words = f"/petitions/{told['id']}/text"
+    seen = await client.get(words, headers=token("street_cadre", division=STREET))
+    assert seen.json()["registered"] == {
+        "subject": "agent-7", "roles": ["hotline_agent"], "division": GRID, "office": "hotline",
+        "came_at": "2026-04-10T01:00:00+00:00", "reference": "信2026-17",
+    }  # fmt: skip
+    assert await database.fetchval("select count(*) from views") == 1
 
 
 async def test_what_comes_of_itself_is_registered_by_nobody(
@@ -65,7 +73,8 @@ async def test_what_comes_of_itself_is_registered_by_nobody(
 async def test_only_who_takes_petitions_in_registers_for_others(
     client: httpx.AsyncClient, database: Transaction, roles: tuple[str, ...], status: int
 ) -> None:
-    answer = await sent(client, token(*roles) if roles else None, on_behalf=LETTER)
+    who = token(*roles) if roles else None
+    answer = await sent(client, who, channel="phone", on_behalf=LETTER)
     assert answer.status_code == status
     kept = await database.fetchval("select count(*) from petitions")
     assert kept == (1 if status == 202 else 0)
@@ -73,9 +82,59 @@ async def test_only_who_takes_petitions_in_registers_for_others(
 
 async def test_a_letter_of_tomorrow_is_refused(client: httpx.AsyncClient) -> None:
     later = {"came_at": "2199-01-01T00:00:00Z"}
-    answer = await sent(client, token("hotline_agent"), on_behalf=later)
+    answer = await sent(client, token("hotline_agent"), channel="visit", on_behalf=later)
     assert answer.status_code == 422
     assert problem(answer)["errors"][0]["field"] == "on_behalf.came_at"
+
+
+@pytest.mark.parametrize("channel", ["letter", "visit"])
+async def test_a_letter_or_a_visit_is_an_officers_to_register(
+    client: httpx.AsyncClient, channel: str
+) -> None:
+    for headers in (None, token("hotline_agent")):
+        answer = await sent(client, headers, channel=channel)
+        assert answer.status_code == 422
+        [error] = problem(answer)["errors"]
+        assert error["field"] == "on_behalf"
+        assert "registered by an officer" in error["says"]
+    when = {"reference": "信2026-17"}
+    answer = await sent(client, token("hotline_agent"), channel=channel, on_behalf=when)
+    assert answer.status_code == 422
+    assert problem(answer)["errors"][0]["field"] == "on_behalf.came_at"
+
+
+@pytest.mark.parametrize("channel", sorted(set(get_args(Channel)) - FOR_A_PERSON))
+async def test_on_other_channels_nobody_is_registered_for(
+    client: httpx.AsyncClient, channel: str
+) -> None:
+    answer = await sent(client, token("hotline_agent"), channel=channel, on_behalf=LETTER)
+    assert answer.status_code == 422
+    assert problem(answer)["errors"][0]["field"] == "on_behalf"
+
+
+@pytest.mark.parametrize(
+    ("accused", "office", "status"),
+    [
+        ({"division": STREET}, None, 403),
+        ({"division": GRID}, None, 403),
+        ({"office": "sanitation"}, "sanitation", 403),
+        ({"office": "sanitation"}, "lighting", 202),
+        ({"division": OTHER_DISTRICT}, None, 202),
+        ({"unknown": True}, None, 202),
+    ],
+)
+async def test_who_is_accused_takes_no_petition_in_against_himself(
+    client: httpx.AsyncClient,
+    with_policy: Process,
+    accused: dict[str, Any],
+    office: str | None,
+    status: int,
+) -> None:
+    clerk = token("community_officer", division=GRID, office=office)
+    answer = await sent(client, clerk, channel="visit", on_behalf=LETTER, accused=accused)
+    assert answer.status_code == status, answer.text
+    if status == 403:
+        assert problem(answer)["type"].endswith("/not-your-matter")
 
 
 async def test_all_fourteen_channels_give_the_same_record(
@@ -83,7 +142,10 @@ async def test_all_fourteen_channels_give_the_same_record(
 ) -> None:
     events: list[PetitionReceived] = []
     for channel in get_args(Channel):
-        told = (await sent(client, channel=channel)).json()
+        paper = channel in ("letter", "visit")
+        clerk = token("petition_officer") if paper else None
+        more = {"on_behalf": LETTER} if paper else {}
+        told = (await sent(client, clerk, channel=channel, **more)).json()
         await read_all(with_policy)
         [(_, event)] = await said(database, told["id"])
         assert isinstance(event, PetitionReceived)

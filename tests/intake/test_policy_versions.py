@@ -76,7 +76,7 @@ MISSHAPEN = dict(POLICY) | {"divisions": [{"code": "990101"}]}
 @pytest.mark.parametrize(
     ("batch", "why"),
     [
-        pytest.param(policy_batch(2, without=1), "14 of 15 parts", id="a part is missing"),
+        pytest.param(policy_batch(2, without=1), "18 of 19 parts", id="a part is missing"),
         pytest.param(policy_batch(2, sha256="0" * 64), "another sha256", id="another hash"),
         pytest.param(policy_batch(2, BROKEN), "cannot be compiled", id="a word means nothing"),
         pytest.param(policy_batch(2, MISSHAPEN), "cannot be compiled", id="a row lacks its name"),

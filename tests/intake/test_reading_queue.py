@@ -237,6 +237,7 @@ async def test_without_a_policy_reading_waits_and_says_so(
         pytest.param({"accused": {"division": OTHER_DISTRICT}}, OTHER_DISTRICT, True, id="named"),
         pytest.param({"accused": {"unknown": True}}, None, True, id="somebody"),
         pytest.param({"category": "R02"}, None, True, id="by category"),
+        pytest.param({"category": "R01"}, None, True, id="by another that the policy names"),
         pytest.param({"text": "东山区有干部受贿，还索贿"}, None, True, id="by its words"),
     ],
 )
@@ -252,6 +253,31 @@ async def test_an_accusation_is_said_as_one(
     await read_all(process)
     event = await received(database, told["id"])
     assert (event.accused, event.accusation) == (accused, accusation)
+
+
+@pytest.mark.parametrize(
+    ("office", "named"),
+    [
+        pytest.param("sanitation", "sanitation", id="an office of the policy"),
+        pytest.param("my neighbour Zhang", None, id="words that are no office"),
+    ],
+)
+async def test_an_accused_office_is_said_if_the_policy_has_it(
+    client: httpx.AsyncClient,
+    process: Process,
+    database: Transaction,
+    office: str,
+    named: str | None,
+) -> None:
+    shelf = intake_of(process).shelf
+    shelf.policy = None  # nobody can say yet which offices there are
+    told = await hand_in(client, accused={"office": office})
+    async with transaction(process.pool) as tx:
+        await shelf.newest(tx)
+    await read_all(process)
+    event = await received(database, told["id"])
+    assert (event.accused, event.accused_office, event.accusation) == (None, named, True)
+    assert "Zhang" not in str(event)
 
 
 async def test_the_envelope_says_who_and_why(

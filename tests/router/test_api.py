@@ -17,6 +17,8 @@ from services.router.__main__ import SERVICE, look
 from services.router.decisions.case import duties
 from services.router.decisions.policy import Role
 from services.router.handlers.policies import Policies, load
+from services.router.store import queues
+from services.router.store.queues import BEGINNING
 from shared.divisions import CITY, Tier
 from shared.http import create_app, cursor_of
 from shared.identity import OFFICER_ROLES, issue
@@ -77,9 +79,11 @@ async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
         yield spoken
 
 
-def token(division: str, *roles: str, subject: str = "somebody") -> dict[str, str]:
+def token(
+    division: str, *roles: str, subject: str = "somebody", office: str | None = None
+) -> dict[str, str]:
     """The header of an officer."""
-    text = issue(SECRET, subject, roles or ("grid_head",), division)
+    text = issue(SECRET, subject, roles or ("grid_head",), division, office)
     return {"Authorization": f"Bearer {text}"}
 
 
@@ -209,6 +213,38 @@ async def test_a_command_on_what_is_not_for_you_is_a_404_as_well(
     assert await contents(pool) == before
 
 
+@pytest.mark.parametrize("division", [STREET, DISTRICT, CITY])
+async def test_the_accused_office_knows_of_no_case_in_whatever_division(
+    client: httpx.AsyncClient, router: Router, division: str
+) -> None:
+    await router.hear(Said(receipt(LAMP), A), Said(receipt(LAMP, accused_office="lighting"), B))
+    lighting = token(division, "department_officer", office="lighting")
+    assert (await client.get(f"/cases/{A}", headers=lighting)).status_code == 200
+    for part in ("", "/routing", "/history"):
+        hidden = await client.get(f"/cases/{B}{part}", headers=lighting)
+        problem(hidden, 404, "no-such-case")
+    queue = await client.get("/queues/offices/lighting", headers=lighting)
+    assert [line["case"] for line in queue.json()["entries"]] == [str(A)]
+    held = await asked(client, f"/cases/{B}", STREET)
+    assert held["holder"]["office"] is None
+    assert held["lead"] is None
+
+
+async def test_an_accused_office_that_nobody_knows_is_refused(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP), A))
+    named = {"command": "classify", "category": LAMP, "accused_office": "nobody"}
+    problem(await given(client, A, named, division=STREET), 422, "unknown")
+    both = named | {"accused_office": "lighting", "accused": "none"}
+    assert (await given(client, A, both, key="2", division=STREET)).status_code == 422
+    good = named | {"accused_office": "lighting"}
+    answer = await given(client, A, good, key="3", division=STREET)
+    assert answer.status_code == 200
+    given_to = {"command": "reroute", "division": STREET, "office": "lighting", "reason": "agreed"}
+    problem(await given(client, A, given_to, key="4", division=STREET), 403, "not-your-area")
+
+
 # ---------------------------------------------------------------- a case
 
 
@@ -302,7 +338,80 @@ async def test_an_officers_words_and_name_stand_in_the_history(
     assert answer.json()["transitions"] == ["promoted"]
     last = (await asked(client, f"/cases/{A}/history"))["steps"][-1]
     assert (last["actor"], last["role"], last["division"]) == ("officer-7", "grid_head", GRID)
-    assert last["detail"] == {"reason": "scale_up", "note": "十户人家"}
+    assert (last["detail"]["reason"], last["detail"]["note"]) == ("scale_up", "十户人家")
+
+
+async def steps_told(
+    client: httpx.AsyncClient, who: dict[str, str], case: UUID = A
+) -> tuple[list[str], list[str]]:
+    """The steps that somebody is told of, and the routing decisions, oldest first."""
+    history = await client.get(f"/cases/{case}/history", headers=who)
+    routing = await client.get(f"/cases/{case}/routing", headers=who)
+    assert (history.status_code, routing.status_code) == (200, 200)
+    decisions = [one["event"] for one in reversed(routing.json()["decisions"])]
+    return [step["event"] for step in history.json()["steps"]], decisions
+
+
+async def test_who_was_accused_for_a_time_is_told_nothing_of_that_time(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt(LAMP), A))
+    desk, lighting = token(COMMUNITY), token(STREET, "department_officer", office="lighting")
+    said = {"command": "classify", "category": LAMP, "note": "they took money"}
+    for n, accused in enumerate(({"accused": COMMUNITY, "accused_office": "lighting"},
+                                 {"accused": "none"})):  # fmt: skip
+        answer = await given(client, A, said | accused, key=f"{n}", division=STREET)
+        assert answer.status_code == 200, answer.text
+    last = {"command": "reply", "text": "by tonight"}
+    answer = await given(client, A, last, key="2", division=STREET, roles=("street_cadre",))
+    assert answer.status_code == 200
+    for who in (desk, lighting):
+        assert await steps_told(client, who) == (["opened", "replied"], ["opened"])
+        assert "money" not in (await client.get(f"/cases/{A}/history", headers=who)).text
+    told = await steps_told(client, token(STREET))
+    assert told[0] == ["opened", "classified", "classified", "replied"]
+    pages = await client.get(f"/cases/{A}/history?limit=1", headers=desk)
+    rest = await client.get(f"/cases/{A}/history?cursor={pages.json()['cursor']}", headers=desk)
+    assert [step["event"] for step in rest.json()["steps"]] == ["replied"]
+    assert rest.json()["cursor"] is None
+
+
+async def test_a_department_is_told_why_it_came_to_it_and_from_whom(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    await router.hear(Said(receipt("L05"), A))
+    moves: list[tuple[dict[str, str], str, tuple[str, ...]]] = [
+        ({"command": "promote", "reason": "scale_up"}, COMMUNITY, ("community_officer",)),
+        ({"command": "reroute", "division": STREET, "office": "municipal-works",
+          "reason": "competence"}, STREET, ("street_dispatcher",)),
+        ({"command": "return", "reason": "not_in_my_power"}, STREET, ("street_dispatcher",)),
+    ]  # fmt: skip
+    said = []
+    for n, (move, division, roles) in enumerate(moves):
+        answer = await given(client, A, move, key=f"{n}", division=division, roles=roles)
+        assert answer.status_code == 200, answer.text
+        said.append((await asked(client, f"/cases/{A}/routing"))["decisions"][0])
+    up, over, back = said
+    assert (up["rule"], up["matched"]["lead_office"], up["matched"]["duty_division"]) == (
+        "promote/scale_up", "civil-affairs", "*",
+    )  # fmt: skip
+    assert "civil affairs answers for it (duty catalogue, entry for everywhere)" in up["en"]
+    assert "由民政局负责（职责清单，适用范围：全市）" in up["zh"]
+    assert "大庆社区" in up["en"]
+    assert over["matched"]["office"] == "municipal-works"
+    assert "There municipal works has it." in over["en"]
+    assert "市政设施管理处" in over["zh"]
+    assert back["matched"]["to"] == DISTRICT
+    works = token(STREET, "department_officer", office="civil-affairs")
+    shown = (await client.get(f"/cases/{A}/routing", headers=works)).json()["decisions"]
+    assert [one["event"] for one in shown] == ["returned", "rerouted", "promoted", "opened"]
+
+
+async def test_the_offices_are_shown_with_their_days(client: httpx.AsyncClient) -> None:
+    shown = {one["id"]: one for one in (await client.get("/offices")).json()["offices"]}
+    assert (shown["lighting"]["valid_from"], shown["lighting"]["valid_to"]) == (None, None)
+    assert [one for one in shown.values() if one["valid_from"] or one["valid_to"]]
+    assert shown["residents-committee"]["of_community"]
 
 
 # ---------------------------------------------------------------- queues
@@ -361,6 +470,61 @@ async def test_a_queue_lists_cases_held_and_clocks_owned_by_due_time_page_by_pag
     assert page["owned"] == {"reply": len(owned)}
     one = next(line for line in lines if line["clock"] == "reply")
     assert one["role"] == "street_cadre"
+
+
+async def test_an_emergency_that_waits_stands_above_what_is_overdue(
+    client: httpx.AsyncClient, pool: Pool, router: Router
+) -> None:
+    lamps = [petition_id(100 + n) for n in range(3)]
+    await router.hear(*(Said(receipt(LAMP, STREET), id_) for id_ in lamps))
+    now = NOON + timedelta(days=30)
+    await router.hear(Said(receipt("X119", STREET, received_at=now), A), now=now)
+    unclear = {"signs": ("danger",)}
+    await router.hear(
+        Said(receipt(None, STREET, received_at=now, reading=unclear), B),
+        Said(receipt(None, STREET, received_at=now), C),
+        now=now,
+    )
+    lines: list[dict[str, Any]] = []
+    cursor = ""
+    for _ in range(6):
+        page = await asked(client, f"/queues/{STREET}?limit=1{cursor}", STREET)
+        lines += page["entries"]
+        cursor = f"&cursor={page['cursor']}"
+    assert [line["case"] for line in lines] == [str(one) for one in (A, B, *lamps, C)]
+    assert lines[2]["due_at"] < lines[0]["due_at"]
+    examined = examples(now)["hand_over"].model_dump(mode="json")
+    assert (await given(client, A, examined, division=STREET)).status_code == 200
+    [first, *_] = (await asked(client, f"/queues/{STREET}", STREET))["entries"]
+    assert first["case"] == str(B)
+
+
+async def test_a_page_of_a_queue_is_read_by_its_index(pool: Pool, router: Router) -> None:
+    await router.hear(Said(receipt(LAMP, STREET), A))
+    asked_for: list[Any] = []
+    after = BEGINNING._replace(rank=1, due_at=NOON)
+    async with pool.acquire() as connection:
+        await connection.execute(
+            """
+            insert into cases select gen_random_uuid(), number, open, holder, role, stage,
+                next_deadline + n * interval '1 minute', version, epoch, seq, doc, office,
+                signed_by, rank
+            from cases, generate_series(1, 5000) n;
+            insert into duties (case_id, clock, division, role, due_at)
+            select case_id, 'reply', $$210204$$, role, next_deadline from cases;
+            analyze
+            """
+        )
+        with connection.query_logger(asked_for.append):
+            for division in (STREET, DISTRICT):
+                await queues.page(connection, division, after, 10)
+            await asyncio.sleep(0.05)
+        said = [one for one in asked_for if "both_" in one.query]
+        plans = [await connection.fetch(f"explain {one.query}", *one.args) for one in said]
+    held, owned = ("\n".join(row[0] for row in plan) for plan in plans)
+    assert "Index Scan using cases_queue on cases" in held
+    assert "Index Scan using duties_queue on duties" in owned
+    assert "Seq Scan" not in held + owned
 
 
 async def test_the_overview_counts_what_the_queues_hold(
@@ -486,11 +650,13 @@ async def test_a_queue_of_no_known_division_is_a_404(
         "x",
         "%00",
         cursor_of([]),
-        cursor_of(["x", "y", "z"]),
-        cursor_of([1, 2, 3]),
-        cursor_of(["2024-05-20T10:00:00", str(A), ""]),
-        cursor_of(["2024-05-20T10:00:00+00:00", "A", ""]),
-        cursor_of(["2024-05-20T10:00:00+00:00", str(A), "\x00"]),
+        cursor_of(["x", "y", "z", "w"]),
+        cursor_of([1, 2, 3, 4]),
+        cursor_of([7, "2024-05-20T10:00:00+00:00", str(A), ""]),
+        cursor_of([1, "2024-05-20T10:00:00", str(A), ""]),
+        cursor_of([1, "2024-05-20T10:00:00+00:00", "A", ""]),
+        cursor_of([1, "2024-05-20T10:00:00+00:00", str(A), "\x00"]),
+        cursor_of(["2024-05-20T10:00:00+00:00", str(A), ""]),
     ],
 )
 async def test_a_cursor_that_is_not_ours_is_refused(
@@ -845,7 +1011,7 @@ async def test_a_process_of_any_part_follows_a_new_policy(
     assert policies.newest == 1
     for timer in SERVICE.timers:
         if timer.part == part:
-            assert await timer.step(process) == 1.0
+            assert await timer.step(process) > 0
     assert policies.newest == 2
 
 

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from services.router.decisions.case import CASE, Case, changed_fields, duties, snapshot
+from services.router.decisions.clocks import office_of
 from services.router.decisions.commands import (
     ApplyOrder,
     Changed,
@@ -30,10 +31,10 @@ from services.router.decisions.commands import (
     Supplement,
 )
 from services.router.decisions.policy import Role
-from services.router.decisions.routing import Facts, office_for, role_of
+from services.router.decisions.routing import Facts
 from services.router.decisions.tracks import TRACKS
 from services.router.decisions.workflow import allowed_actions, decide
-from shared.divisions import CITY, Tier, is_within, parent, tier_of
+from shared.divisions import CITY, Tier, dispatcher_of, is_within, parent, tier_of
 from shared.events import (
     CASE_EVENTS,
     Candidate,
@@ -415,11 +416,10 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def it_has_one_holder_who_is_not_accused(self) -> None:
         case = self.case
-        office = None
-        if case.stage != "registered" and case.category is not None:
-            office = office_for(case.category, case.holder, self.policy)
-        assert case.office == office
-        assert case.role == ("department_officer" if office else role_of(case.holder))
+        if case.stage in ("assigned", "signed", "resolved"):
+            assert case.office == office_of(case, case.holder, self.policy)
+        assert case.stage != "registered" or case.office is None
+        assert case.role == ("department_officer" if case.office else dispatcher_of(case.holder))
         assert case.tier == tier_of(case.holder)
         accused = case.accused_division
         if accused is not None:

@@ -182,16 +182,21 @@ async def test_the_statements_of_a_batch_do_not_depend_on_its_size(
 @pytest.mark.parametrize(
     ("accused", "most"),
     [
-        pytest.param(None, BYTES_OF_AN_OPENED_CASE, id="any matter"),
-        pytest.param(NEXT_GRID, BYTES_OF_AN_ACCUSATION, id="an accusation"),
+        pytest.param({}, BYTES_OF_AN_OPENED_CASE, id="any matter"),
+        pytest.param({"accused": NEXT_GRID}, BYTES_OF_AN_ACCUSATION, id="an accusation"),
+        pytest.param(
+            {"accused_office": "culture-tourism-mediation"},
+            BYTES_OF_AN_ACCUSATION,
+            id="of the office with the longest name",
+        ),
     ],
 )
 async def test_an_opened_case_takes_few_bytes_on_kafka(
-    pool: Pool, router: Router, policy: Policy, accused: str | None, most: int
+    pool: Pool, router: Router, policy: Policy, accused: dict[str, str], most: int
 ) -> None:
     await router.hear(
         *(
-            Said(receipt(category, accused=accused), petition_id(n))
+            Said(receipt(category, **accused), petition_id(n))
             for n, category in enumerate(policy.categories)
         )
     )

@@ -1,9 +1,11 @@
 """Who answers for what: the registry, the duty catalogue, and offices as holders."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
+from services.router.decisions import clocks
 from services.router.decisions.case import as_it_stood, changed_fields
 from services.router.decisions.commands import Changed
 from services.router.decisions.policy import Part, PolicyRefused, parse_policy, read_part
@@ -17,13 +19,16 @@ from tests.router.stories import (
     DISTRICT,
     FILES,
     GRID,
+    HOUR,
     LAMP,
     MANHOLE,
+    MINUTE,
     NEXT_GRID,
     NEXT_STREET,
     NOON,
     RUBBISH,
     STREET,
+    at,
     climbed,
     command,
     decided,
@@ -36,6 +41,7 @@ from tests.router.stories import (
 )
 
 TODAY = date(2026, 11, 24)
+LONGER = "E0108"  # a grid's as well, with more time than rubbish has
 
 
 def of_office(office: str, division: str = DISTRICT) -> Actor:
@@ -96,13 +102,15 @@ def test_a_division_that_nobody_serves_is_refused_and_named() -> None:
 @pytest.mark.parametrize(
     ("kind", "line", "says"),
     [
-        ("offices", "lighting,x,x,department,*,,,\n", "said twice"),
-        ("offices", "newest,x,x,department,999999,,,\n", "not a listed division"),
-        ("offices", "newest,x,x,department,*,,2026-1-1,\n", "is no day"),
+        ("offices", "lighting,x,x,department,*,,,,\n", "said twice"),
+        ("offices", "newest,x,x,department,999999,,,,\n", "not a listed division"),
+        ("offices", "newest,x,x,department,*,,2026-1-1,,\n", "is no day"),
         ("duties", "P0202,*,nobody,\n", "not a listed office"),
         ("duties", "P0202,*,lighting,lighting;nobody\n", "not a listed office"),
         ("duties", "P9999,*,lighting,\n", "not a listed category"),
         ("duties", "P0202,999999,lighting,\n", "not a listed division"),
+        ("duties", "P0202,210204,ganjingzi-lighting,\n", "serves nothing in 210204"),
+        ("duties", "P0203,210204,lighting,ganjingzi-lighting\n", "serves nothing in 210204"),
     ],
 )
 def test_what_names_nothing_is_refused(kind: str, line: str, says: str) -> None:
@@ -113,7 +121,7 @@ def test_a_day_without_a_lead_is_a_gap_and_days_that_meet_are_none() -> None:
     def changing(since: str) -> dict[PolicyPartKind, Part]:
         offices = (DATA / "offices.csv").read_text()
         old = "lighting,路灯管理处,lighting,department,*,,,"
-        new = f"{old}2026-12-01\nlamps,灯,lamps,department,*,,{since},"
+        new = f"{old}2026-12-01,\nlamps,灯,lamps,department,*,,{since},"
         parts = files(duties="P0202,*,lamps,\n")
         return parts | {"offices": read_part("offices", offices.replace(old, new), "offices.csv")}
 
@@ -130,6 +138,53 @@ def test_the_narrowest_division_decides() -> None:
     assert beside is not None
     assert (there.lead.id, [one.id for one in there.assisting]) == ("municipal-works", ["lighting"])
     assert beside.lead.id == "lighting"
+
+
+def test_one_district_of_the_demo_has_a_lead_office_of_its_own() -> None:
+    policy = shipped_policy()
+    there, beside = (policy.duties.of(LAMP, one, TODAY) for one in ("210211001", STREET))
+    assert there is not None
+    assert beside is not None
+    assert (there.lead.id, there.division) == ("ganjingzi-lighting", "210211")
+    assert (beside.lead.id, beside.division) == ("lighting", "*")
+
+
+SEASON = "heating-season-desk"
+HEATING = "P0105"
+
+
+@pytest.mark.parametrize(
+    ("day", "assists"),
+    [
+        ("2026-11-04 10:00", False),
+        ("2026-11-05 10:00", True),
+        ("2027-04-05 10:00", True),
+        ("2027-04-06 10:00", False),
+    ],
+)
+def test_an_office_assists_on_its_days_only(day: str, assists: bool) -> None:
+    assert (SEASON in opened(sure(HEATING), at(day)).assisting) is assists
+
+
+def test_who_serves_elsewhere_does_not_assist() -> None:
+    duty = f"P0202,*,lighting,ganjingzi-lighting;{SEASON}\n"
+    text = (DATA / "duties.csv").read_text().replace("P0202,*,lighting,\n", duty)
+    policy = parse_policy(1, files() | {"duties": read_part("duties", text, "duties.csv")})
+    for division, helpers in ((GRID, [SEASON]), ("210211001", ["municipal-works"])):
+        found = policy.duties.of(LAMP, division, TODAY)
+        assert found is not None
+        assert [one.id for one in found.assisting] == helpers
+
+
+def test_nothing_is_given_to_an_office_that_is_gone_today_or_not_there_yet() -> None:
+    asked = command("reroute", division=DISTRICT, office=SEASON, reason="competence")
+    case = opened(sure(HEATING), at("2027-04-05 10:00"))
+    assert case.holder == DISTRICT
+    assert done(case, asked, now=at("2027-04-05 18:00")).office == SEASON
+    assert refused(case, asked, now=at("2027-04-06 10:00")) == "unknown"
+    early = opened(sure(HEATING), at("2026-11-04 10:00"))
+    assert refused(early, asked, now=at("2026-11-04 18:00")) == "unknown"
+    assert done(early, asked, now=at("2026-11-05 10:00")).office == SEASON
 
 
 # ---------------------------------------------------------------- offices as holders
@@ -204,10 +259,40 @@ def test_a_correction_moves_a_held_case_and_says_what_was_said_before() -> None:
 
 def test_a_correction_that_changes_no_holder_leaves_him_his_time() -> None:
     case = done(opened(sure(RUBBISH)), "sign")
-    after = done(case, command("classify", category="E0104"), officer(GRID))
+    after = done(case, command("classify", category=LONGER), officer(GRID))
     assert (after.holder, after.stage, after.signed_by) == (GRID, "signed", "somebody")
     assert after.clock("tier") == case.clock("tier")
     assert after.clock("sign") is None
+
+
+@pytest.mark.parametrize(("late", "grace"), [(HOUR, False), (30 * HOUR, True)])
+def test_a_correction_that_stays_cuts_what_the_holder_has_too_much(
+    late: timedelta, grace: bool
+) -> None:
+    case = done(opened(sure(LONGER)), "sign")
+    now = NOON + late
+    after = done(case, command("classify", category=RUBBISH), officer(GRID), now)
+    long, short = case.clock("tier"), after.clock("tier")
+    fresh = opened(sure(RUBBISH)).clock("tier")
+    assert long is not None
+    assert short is not None
+    assert fresh is not None
+    assert short.due_at == (now + 10 * MINUTE if grace else fresh.due_at) < long.due_at
+    assert (short.started_at, short.generation) == (long.started_at, long.generation + 1)
+    assert all(short.started_at < mark < short.due_at for mark in short.warn_at)
+
+
+def test_what_is_more_urgent_is_signed_sooner_and_what_is_overdue_has_no_new_time() -> None:
+    case = opened(sure(RUBBISH))
+    urgent = replace(case, urgency="U1")
+    sign = clocks.shortened(urgent, ("sign",), shipped_policy(), NOON).clock("sign")
+    assert sign is not None
+    assert (sign.started_at, sign.due_at, sign.generation) == (NOON, NOON + 10 * MINUTE, 2)
+    late = NOON + 2 * HOUR
+    assert (
+        clocks.shortened(urgent, ("sign", "tier"), shipped_policy(), late).clocks[0]
+        == (case.clocks[0])
+    )
 
 
 def test_a_sign_that_is_corrected_decides_again() -> None:

@@ -313,7 +313,7 @@ def test_every_problem_is_told_at_once() -> None:
     text, _ = with_setting("  decide_within: 60d", "  decide_within: 90d")
     text = text.replace("  fee: 0", "  fee: 5").replace("  grid: 20 ", "  grid: 30 ")
     text = text.replace("version: 1", "version: 1\ncolour: red")
-    divisions = "code,name\n210204,沙河口区\n210204005001,大庆社区\n"
+    divisions = "code,name\n210204,沙河口区\n210204005001,大庆社区\n210211,甘井子区\n"
     keys = {problem.key for problem in refused(parts(settings=text, divisions=divisions))}
     assert keys == {
         "xinfang_track.decide_within",
@@ -447,8 +447,8 @@ def test_the_days_of_a_division_are_days_in_order(days: str, says: str) -> None:
 
 
 def test_a_division_list_that_says_tier_and_parent_too_is_read() -> None:
-    text = "code,name,tier,parent\n210204,沙河口区,district,\n210204005,兴工街道,street,210204\n"
-    assert set(parse_policy(1, parts(divisions=text)).divisions) == {"210204", "210204005"}
+    text = "code,name,tier,parent\n210211,甘井子区,district,\n210211001,周水子街道,street,210211\n"
+    assert set(parse_policy(1, parts(divisions=text)).divisions) == {"210211", "210211001"}
 
 
 @pytest.mark.parametrize(

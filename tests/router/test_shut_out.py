@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -12,22 +12,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.router.decisions.case import Case, snapshot
-from services.router.decisions.commands import ApplyOrder, Changed, OfficerCommand, Refused
+from services.router.decisions.clocks import DEPARTMENT
+from services.router.decisions.commands import (
+    ApplyOrder,
+    Changed,
+    Classify,
+    OfficerCommand,
+    Refused,
+)
 from services.router.decisions.policy import Policy, Role
-from services.router.decisions.routing import Facts
+from services.router.decisions.routing import (
+    Facts,
+    Reason,
+    may_be_accused,
+    route,
+    sentence,
+)
 from services.router.decisions.workflow import (
     accused_reads,
     allowed_actions,
     decide,
     may_read,
 )
-from shared.divisions import CITY, is_within
+from shared.divisions import CITY, DivisionCode, dispatcher_of, is_within
 from shared.identity import Actor
 from tests.router.stories import (
     COMMUNITY,
     DISTRICT,
     ESCALATION,
     GRID,
+    LAMP,
+    MANHOLE,
     NEXT_COMMUNITY,
     NEXT_GRID,
     NOON,
@@ -37,13 +52,15 @@ from tests.router.stories import (
     command,
     decided,
     done,
+    examples,
     officer,
     opened,
     petition,
     refused,
+    shipped_policy,
     sure,
 )
-from tests.router.trees import places, trees
+from tests.router.trees import places, trees, with_offices
 
 ALL = frozenset(get_args(Role))
 
@@ -155,7 +172,158 @@ def test_a_reroute_may_not_say_where_it_is_while_the_accused_is_unknown() -> Non
     assert refused(nowhere, asked, officer(CITY)) == "incomplete"
 
 
+@pytest.mark.parametrize("category", [LAMP, "L05", "S01", "E0403"])
+def test_while_nobody_knows_who_is_accused_no_office_has_a_part_in_it(category: str) -> None:
+    case = opened(accusing(GRID, category))
+    duty = shipped_policy().duty(category, STREET)
+    assert duty is not None
+    no_office_has_a_part_in_it(case, shipped_policy())
+    assert not may_read(case, of_office(duty.lead.id))
+    if category == "E0403":
+        return
+    given = command("reroute", division=STREET, office="municipal-works", reason="agreed")
+    assert refused(case, given, officer(CITY)) == "not_your_area"
+    held = done(case, command("reroute", division=STREET, reason="agreed"), officer(CITY))
+    assert (held.stage, held.role) == ("assigned", "street_dispatcher")
+    no_office_has_a_part_in_it(held, shipped_policy())
+    named = done(held, command("classify", category=category, accused=NEXT_COMMUNITY))
+    assert duty.lead.id in offices_of(named)
+
+
+# ---------------------------------------------------------------- an office is accused
+
+
+def against(office: str, category: str = LAMP, division: str = GRID) -> Facts:
+    """An accusation of an office."""
+    return replace(sure(category, division), accused_office=office, accusation=True)
+
+
+def of_office(office: str, division: str = STREET) -> Actor:
+    return Actor("somebody", ALL, division, office)
+
+
+def test_the_desk_of_the_division_holds_what_the_accused_office_would() -> None:
+    case = opened(against("lighting"))
+    assert (case.holder, case.office, case.role) == (STREET, None, "street_dispatcher")
+    assert (case.lead, case.restricted, case.accused_unknown) == (None, True, False)
+    assert case.accused_division is None
+    assert {clock.owner_office for clock in case.clocks} == {None}
+    assert snapshot(case, "a unit").accused_office == "lighting"
+    others = opened(against("sanitation"))
+    assert (others.office, others.restricted) == ("lighting", True)
+
+
+def test_the_desk_of_the_street_leads_what_starts_below_it() -> None:
+    lead = shipped_policy().duty("L05", STREET)
+    assert lead is not None
+    case = opened(against(lead.lead.id, "L05"))
+    final = case.clock("final_reply")
+    assert final is not None
+    assert case.holder == COMMUNITY
+    assert (final.owner_division, final.owner_role, final.owner_office) == (
+        STREET, "street_dispatcher", None,
+    )  # fmt: skip
+    passed = done(case, "verify", officer(GRID))
+    assert (passed.holder, passed.office) == (STREET, None)
+    risen = done(passed, "promote")
+    final = risen.clock("final_reply")
+    assert final is not None
+    assert (risen.holder, final.owner_division) == (DISTRICT, DISTRICT)
+
+
+def test_the_accused_office_assists_in_nothing() -> None:
+    helper = opened(sure(MANHOLE)).assisting[0]
+    assert helper not in opened(against(helper, MANHOLE)).assisting
+
+
+def test_nobody_of_the_accused_office_sees_the_case_in_whatever_division() -> None:
+    case = opened(against("lighting"))
+    for division in (GRID, STREET, DISTRICT, CITY):
+        actor = of_office("lighting", division)
+        assert accused_reads(case, actor)
+        assert not may_read(case, actor)
+        assert allowed_actions(case, actor) == ()
+        assert refused(case, "sign", actor) == "not_your_area"
+    assert may_read(case, officer(STREET))
+
+
+def test_it_is_not_given_to_the_accused_office() -> None:
+    case = opened(against("lighting"))
+
+    def give(office: str) -> OfficerCommand:
+        return command("reroute", division=STREET, office=office, reason="competence")
+
+    assert refused(case, give("lighting"), officer(STREET)) == "not_your_area"
+    given = done(case, give("municipal-works"), officer(STREET))
+    assert given.office == "municipal-works"
+    assert refused(given, give("lighting"), officer(STREET)) == "not_your_area"
+
+
+def test_a_person_names_an_office_and_it_has_the_case_no_more() -> None:
+    case = done(opened(sure(LAMP)), "sign", of_office("lighting"))
+    said = command("classify", category=LAMP, accused_office="lighting", note="they did it")
+    step = decided(case, said)
+    assert isinstance(step, Changed)
+    assert step.detail["accused_office"] == "lighting"
+    after = step.case
+    assert (after.holder, after.office, after.signed_by) == (STREET, None, None)
+    assert not may_read(after, of_office("lighting"))
+    free = done(after, command("classify", category=LAMP, accused="none"))
+    assert (free.office, free.restricted, free.accused_office) == ("lighting", False, None)
+
+
+def test_who_is_named_takes_the_place_of_who_was_shut_out_before() -> None:
+    case = opened(accusing(STREET))
+    office = done(case, command("classify", category=RUBBISH, accused_office="sanitation"))
+    assert (office.accused_division, office.accused_office) == (None, "sanitation")
+    assert not office.accused_unknown
+    division = done(office, command("classify", category=RUBBISH, accused=NEXT_COMMUNITY))
+    assert (division.accused_division, division.accused_office) == (NEXT_COMMUNITY, None)
+    both = done(
+        division,
+        command("classify", category=RUBBISH, accused=NEXT_COMMUNITY, accused_office="sanitation"),
+    )
+    assert (both.accused_division, both.accused_office) == (NEXT_COMMUNITY, "sanitation")
+    same = done(both, command("classify", category=LAMP))
+    assert (same.accused_division, same.accused_office) == (NEXT_COMMUNITY, "sanitation")
+
+
+@pytest.mark.parametrize("office", ["nobody", "street-office"])
+def test_an_office_that_nobody_knows_cannot_be_named_nor_a_desk(office: str) -> None:
+    asked = command("classify", category=RUBBISH, accused_office=office)
+    assert refused(opened(sure(RUBBISH)), asked) == "unknown"
+
+
+def test_nobody_and_an_office_are_not_accused_at_once() -> None:
+    with pytest.raises(ValueError, match="no office is accused either"):
+        command("classify", category=RUBBISH, accused="none", accused_office="sanitation")
+
+
+@pytest.mark.parametrize("office", ["nobody", "street-office"])
+def test_a_petition_that_accuses_an_office_nobody_knows_accuses_somebody(office: str) -> None:
+    case = opened(replace(sure(RUBBISH), accused_office=office))
+    assert (case.accused_division, case.accused_unknown, case.holder) == (GRID, True, COMMUNITY)
+    assert not may_read(case, of_office(office, CITY))
+
+
+def test_why_it_came_says_which_office_has_no_part_in_it() -> None:
+    reason = decided_reason(against("lighting"))
+    assert ("accused_office", "lighting") in reason.matched
+    policy = shipped_policy()
+    assert "The office complained about (lighting) has no part in it." in sentence(
+        reason, "en", policy
+    )
+    assert "路灯管理处" in sentence(reason, "zh", policy)
+
+
+def decided_reason(facts: Facts) -> Reason:
+    return route(facts, shipped_policy()).reason
+
+
 # ---------------------------------------------------------------- any tree, any commands
+
+
+CATEGORIES = (RUBBISH, LAMP, "L05", "L99", "S01", "C01", "R01", "R02", "R05", "X110", "H04")
 
 
 def divisions_of(case: Case) -> Iterable[str]:
@@ -163,43 +331,124 @@ def divisions_of(case: Case) -> Iterable[str]:
     return (case.holder, *(clock.owner_division for clock in case.clocks))
 
 
+def offices_of(case: Case) -> Iterable[str | None]:
+    """Which offices have anything to do with a case."""
+    owners = (clock.owner_office for clock in case.clocks)
+    return (case.office, case.lead, *case.assisting, *owners)
+
+
 def nobody_shut_out_has_it(case: Case, policy: Policy) -> None:
-    shut_out = case.accused_division
     if case.accused_unknown:
-        assert case.place == CITY or is_within(case.place, str(shut_out))
-    if shut_out is None:
-        return
+        assert case.place == CITY or is_within(case.place, str(case.accused_division))
+        no_office_has_a_part_in_it(case, policy)
+    said = snapshot(case, "a unit")
+    assert (said.accused_division, said.accused_office) == (
+        case.accused_division,
+        case.accused_office,
+    )
+    of_an_office(case)
+    if case.accused_division is not None:
+        no_division_that_is_shut_out_has_it(case, case.accused_division, policy)
+    if case.accused_office is not None:
+        the_accused_office_has_no_part_in_it(case, case.accused_office, policy)
+
+
+def no_office_has_a_part_in_it(case: Case, policy: Policy) -> None:
+    """Any of them may be the accused."""
+    assert not any(offices_of(case))
+    assert case.restricted
+    for division in (CITY, case.holder, case.place):
+        for office in (*policy.duties.offices, "nobody"):
+            learns_nothing(case, Actor("somebody", ALL, division, office), policy)
+
+
+def of_an_office(case: Case) -> None:
+    """A role of departments is an office's, and an office's role is that."""
+    assert (case.role == DEPARTMENT) == (case.office is not None)
+    if case.office is None:
+        assert case.role == dispatcher_of(DivisionCode(case.holder))
+    for clock in case.clocks:
+        assert (clock.owner_role == DEPARTMENT) == (clock.owner_office is not None)
+
+
+def no_division_that_is_shut_out_has_it(case: Case, shut_out: str, policy: Policy) -> None:
     assert case.restricted
     assert not any(is_within(division, shut_out) for division in divisions_of(case))
     for division in (shut_out, *(d for d in policy.divisions if is_within(d, shut_out))):
-        everything = Actor("somebody", ALL, division)
-        assert not may_read(case, everything)
-        assert allowed_actions(case, everything) == ()
-        decision = decide(case, command("sign"), everything, policy, NOON)
-        assert isinstance(decision, Refused)
-        assert decision.allowed == ()
+        learns_nothing(case, Actor("somebody", ALL, division), policy)
+        for office in policy.duties.offices:
+            learns_nothing(case, Actor("somebody", ALL, division, office), policy)
 
 
-def anything(data: st.DataObject, policy: Policy) -> OfficerCommand:
-    """A command that may move a case, or name who is accused."""
-    division = st.sampled_from(sorted(policy.divisions))
-    category = st.sampled_from([RUBBISH, "L99", "R01", "R02", "R05", "S01", "X110", "C01"])
-    accused = st.none() | st.just("none") | division
-    reason = st.sampled_from(["correction", "workload", "agreed"])
-    name = data.draw(st.sampled_from(["classify", "place", "reroute", "return", "promote", "sign"]))
+def the_accused_office_has_no_part_in_it(case: Case, accused: str, policy: Policy) -> None:
+    assert case.restricted
+    assert accused not in offices_of(case)
+    assert not (case.accused_unknown and may_be_accused(accused, policy))
+    for division in (CITY, case.holder, case.place, *policy.divisions):
+        learns_nothing(case, Actor("somebody", ALL, division, accused), policy)
+
+
+def learns_nothing(case: Case, actor: Actor, policy: Policy) -> None:
+    """He does not read it, and may do nothing."""
+    assert accused_reads(case, actor)
+    assert not may_read(case, actor)
+    assert allowed_actions(case, actor) == ()
+    decision = decide(case, command("sign"), actor, policy, NOON)
+    assert isinstance(decision, Refused)
+    assert decision.allowed == ()
+
+
+def what_is_known_of_the_accused_stands(
+    before: Case, after: Case, asked: OfficerCommand | ApplyOrder
+) -> None:
+    """Only a person's word changes who is accused, and then it is as he said."""
+    named = isinstance(asked, Classify) and (asked.accused or asked.accused_office)
+    if not named:
+        assert (after.accused, after.accused_office) == (before.accused, before.accused_office)
+        return
+    assert isinstance(asked, Classify)
+    assert after.accused_office == asked.accused_office
+    assert after.accused_division == (None if asked.accused == "none" else asked.accused)
+    assert not after.accused_unknown
+
+
+def anything(data: st.DataObject, case: Case, policy: Policy, now: datetime) -> OfficerCommand:
+    """Any command of an officer, to anywhere and anybody; often to those who are in it already."""
+    moves = ["classify", "reroute"] * 3
+    name = data.draw(st.sampled_from([*sorted(examples(now)), *moves]))
+    division = st.sampled_from([*sorted(policy.divisions), *within(policy, case.holder)])
+    concerned = [one for one in (case.accused_office, case.office, case.lead) if one]
+    office = st.none() | st.sampled_from([*concerned * 2, *policy.duties.offices, "nobody"])
     match name:
         case "classify":
-            return command(name, category=data.draw(category), accused=data.draw(accused))
+            accused = data.draw(st.none() | st.just("none") | division)
+            named = None if accused == "none" else data.draw(office)
+            category = data.draw(st.just(case.category or RUBBISH) | st.sampled_from(CATEGORIES))
+            return command(name, category=category, accused=accused, accused_office=named)
         case "place":
             return command(name, division=data.draw(division))
         case "reroute":
-            return command(name, division=data.draw(division), reason=data.draw(reason))
-        case "return":
-            return command(name, reason="not_in_my_power")
-        case "promote":
-            return command(name, reason="scale_up")
+            reason = data.draw(st.sampled_from(["correction", "workload", "agreed"]))
+            return command(
+                name, division=data.draw(division), office=data.draw(office), reason=reason
+            )
+        case "close":
+            tried = data.draw(st.sampled_from(["answered", "no_contact"]))
+            return command(name, callback=tried)
         case _:
-            return command(name)
+            return examples(now)[name]
+
+
+def within(policy: Policy, holder: str) -> list[str]:
+    """The holder, as a division to be asked for; the city is none."""
+    return [holder] if holder in policy.divisions else []
+
+
+def anybody(data: st.DataObject, case: Case, policy: Policy) -> Actor:
+    """A dispatcher of the city or of where the case is, for the division or for an office."""
+    division = data.draw(st.sampled_from([CITY, CITY, case.holder, case.place]))
+    office = data.draw(st.sampled_from([None, None, case.office, *sorted(policy.duties.offices)]))
+    return Actor("somebody", ALL, division, office)
 
 
 def breaches(case: Case) -> list[ApplyOrder]:
@@ -211,30 +460,43 @@ def breaches(case: Case) -> list[ApplyOrder]:
     ]
 
 
-@given(data=st.data())
-@settings(max_examples=250, deadline=None)
-def test_whatever_is_asked_nobody_who_is_shut_out_ever_has_the_case(data: st.DataObject) -> None:
-    policy = data.draw(trees())
-    facts = Facts(
-        division=data.draw(places(policy)),
-        category=data.draw(st.sampled_from([None, RUBBISH, "L99", "R01", "R02", "S01", "C01"])),
-        basis="given",
-        confidence=data.draw(st.sampled_from([0.3, 0.9])),
-        accused=data.draw(st.none() | places(policy)),
-        accusation=data.draw(st.booleans()),
+@st.composite
+def petitions(draw: st.DrawFn, policy: Policy) -> Facts:
+    """What a petition says: perhaps of a division, an office or nobody that he is accused."""
+    place = draw(places(policy) | st.sampled_from(sorted(policy.divisions, key=len)[-3:]))
+    category = draw(st.sampled_from([None, *CATEGORIES]))
+    duty = policy.duty(category, place) if category else None
+    lead = [] if duty is None else [duty.lead.id] * 3
+    named = st.sampled_from([*lead, *policy.duties.offices, "nobody"])
+    return Facts(
+        division=place,
+        category=category,
+        basis=draw(st.sampled_from(["given", "given", "given", "suggested"])),
+        signs=draw(st.sampled_from([(), ("enforcement",), ("many_people",)])),
+        accused=draw(st.none() | st.none() | places(policy)),
+        accused_office=draw(st.none() | named),
+        accusation=draw(st.sampled_from([False, False, False, True])),
     )
-    step = decide(None, petition(facts), ROUTER, policy, NOON)
+
+
+@given(data=st.data())
+@settings(max_examples=600, deadline=None)
+def test_whatever_is_asked_nobody_who_is_shut_out_ever_has_the_case(data: st.DataObject) -> None:
+    policy = data.draw(with_offices(data.draw(trees()), CATEGORIES))
+    facts = data.draw(petitions(policy))
+    step = decide(None, petition(facts, contact=data.draw(st.booleans())), ROUTER, policy, NOON)
     assert isinstance(step, Changed)
     case, now = step.case, NOON
+    assert case.accused_office == facts.accused_office
     nobody_shut_out_has_it(case, policy)
-    mayor = Actor("somebody", ALL, CITY)
-    for _ in range(data.draw(st.integers(0, 8))):
+    for _ in range(data.draw(st.integers(2, 10))):
         now += timedelta(hours=data.draw(st.sampled_from([0, 1, 60])))
-        order = data.draw(st.sampled_from([None, *breaches(case)]))
-        if order is not None:
-            decision = decide(case, order, ESCALATION, policy, now)
-        else:
-            decision = decide(case, anything(data, policy), mayor, policy, now)
+        order = data.draw(st.none() | st.none() | st.sampled_from([None, *breaches(case)]))
+        asked = anything(data, case, policy, now) if order is None else order
+        actor = anybody(data, case, policy) if order is None else ESCALATION
+        decision = decide(case, asked, actor, policy, now)
         if isinstance(decision, Changed):
+            assert not accused_reads(case, actor)
+            what_is_known_of_the_accused_stands(case, decision.case, asked)
             case = decision.case
         nobody_shut_out_has_it(case, policy)

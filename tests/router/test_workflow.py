@@ -451,7 +451,7 @@ def test_a_promotion_reaches_the_first_known_division_where_the_place_is_coarse(
 def test_an_officer_may_send_it_up_with_a_reason() -> None:
     step = changed(opened(sure(WISH)), command("promote", reason="scale_up", note="ten people"))
     assert (step.case.tier, step.rule) == (Tier.COMMUNITY, "promote/scale_up")
-    assert step.detail == {"reason": "scale_up", "note": "ten people"}
+    assert (step.detail["reason"], step.detail["note"]) == ("scale_up", "ten people")
 
 
 # ---------------------------------------------------------------- stale orders
@@ -733,6 +733,8 @@ def test_a_hand_over_ends_with_body_time_and_reference() -> None:
     )  # fmt: skip
     assert step.detail == {"body": "fire brigade", "at": NOON, "reference": "119-7"}
     assert (step.case.clocks, step.case.on_time) == ((), {"handover": True})
+    early = command("hand_over", body="119", at=NOON - MINUTE, reference="119-7")
+    assert refused(opened(sure(FIRE)), early) == "incomplete"
 
 
 # ---------------------------------------------------------------- what is said

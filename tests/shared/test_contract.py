@@ -123,7 +123,7 @@ def test_asyncapi_names_every_type_and_who_says_and_hears_it() -> None:
     hears = {name for name, one in operations.items() if one["action"] == "receive"}
     assert "analytics.receive.router.events" in hears
     assert "router.receive.escalation.events" in hears
-    assert len(hears) == 6
+    assert len(hears) == 7
 
 
 def test_every_reference_of_asyncapi_leads_somewhere() -> None:

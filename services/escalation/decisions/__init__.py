@@ -11,7 +11,7 @@ from services.escalation.decisions.armed import (
     next_of,
 )
 from services.escalation.decisions.figures import NO_TIER, counted_as, first_due, minute_of
-from services.escalation.decisions.notices import Digest, Notice, Reason, digests
+from services.escalation.decisions.notices import Desk, Digest, Notice, Reason, digests
 from services.escalation.decisions.orders import (
     Action,
     OrderGiven,
@@ -27,6 +27,7 @@ __all__ = [
     "Action",
     "Armed",
     "Clock",
+    "Desk",
     "Digest",
     "Given",
     "News",

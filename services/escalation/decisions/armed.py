@@ -35,6 +35,7 @@ class Clock(NamedTuple):
     repeat: Milliseconds | None
     paused: bool
     answered: bool
+    owner_office: str | None = None
     warned: int = 0
     fired: bool = False
     repeats: int = 0
@@ -61,6 +62,7 @@ class Armed(NamedTuple):
     tier: Tier | None
     holder: str
     accused_division: str | None
+    accused_office: str | None
     open: bool
     clocks: tuple[Clock, ...]
     given: tuple[Given, ...] = ()
@@ -99,6 +101,7 @@ def arm(before: Armed | None, news: News) -> Armed:
         tier=case.tier,
         holder=case.holder,
         accused_division=case.accused_division,
+        accused_office=case.accused_office,
         open=is_open,
         clocks=tuple(clocks),
         given=(*given.values(), *stopped),
@@ -126,6 +129,7 @@ def armed_clock(
         clock.repeat,
         clock.paused,
         clock.answered,
+        clock.owner_office or (None if clock.owner_division else case.office),
         warned,
         running.fired if running and same else False,
         running.repeats if running and same else 0,

@@ -35,13 +35,14 @@ def order_saying(given: OrderGiven, order: Order, clock: str) -> Saying:
     return Saying(Topic.ESCALATION, envelope, data)
 
 
-def notice_saying(posted: Posted, subject: str, order: Order, clock: str) -> Saying:
-    """A digest in the list of an office."""
+def notice_saying(posted: Posted, order: Order, clock: str) -> Saying:
+    """A digest in the list of a desk."""
     digest = posted.digest
     data = NoticePosted(
         type="casegrid.notice.posted.v1",
-        division=digest.division,
-        role=digest.role,
+        division=digest.desk.division,
+        role=digest.desk.role,
+        office=digest.desk.office,
         clock=digest.clock,
         reason=digest.reason,
         count=digest.count,
@@ -52,7 +53,7 @@ def notice_saying(posted: Posted, subject: str, order: Order, clock: str) -> Say
         event_id=posted.id,
         type=data.type,
         source=SOURCE,
-        subject=subject,
+        subject=digest.desk.subject,
         order=order,
         occurred_at=posted.posted_at,
         caused_by=f"clock/{digest.clock}",

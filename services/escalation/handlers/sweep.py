@@ -105,7 +105,7 @@ async def post(
     """Put these digests into the lists of their offices, and say so."""
     if not told:
         return []
-    subjects = [f"{digest.division}/{digest.role}" for digest in told]
+    subjects = [digest.desk.subject for digest in told]
     seqs = await notices.next_seqs(tx, Count(subjects))
     posted: list[Posted] = []
     sayings: list[Saying] = []
@@ -114,7 +114,7 @@ async def post(
         seqs[subject] += 1
         notice = Posted(derived_id("notice", subject, *order), digest, now)
         posted.append(notice)
-        sayings.append(notice_saying(notice, subject, order, clock))
+        sayings.append(notice_saying(notice, order, clock))
     await notices.insert(tx, posted)
     await tally.add(tx, Count(("notices", digest.reason) for digest in told))
     return sayings
@@ -134,7 +134,7 @@ def note(page: Page, speed: float) -> None:
 async def step(process: Process) -> float:
     """A page; then at once the next, or sleep until the next case is due."""
     started = process.clock.now()
-    async with postgres.transaction(process.pool) as tx:
+    async with postgres.transaction(process.pool, "sweep") as tx:
         page = await sweep_page(tx, started, process.clock.name)
         following = None if page.cases == PAGE else await armed.earliest(tx)
     if page.cases:

@@ -14,7 +14,10 @@ from shared.divisions import Tier
 from shared.events import Order
 from shared.postgres import Transaction
 
+MOST_STRANGERS = 20_000
 MARKS = Clock._fields.index("warn")
+OFFICE = Clock._fields.index("owner_office")
+"""Not in the arrays: a version that knows no offices reads and writes them too."""
 
 
 async def load(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Armed]:
@@ -22,7 +25,7 @@ async def load(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Armed]:
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent
+               clocks, given, order_seq, traceparent, accused_office, owner_offices
         from armed where case_id = any($1::uuid[]) order by case_id for update
         """,
         case_ids,
@@ -35,7 +38,7 @@ async def find(tx: Transaction, case_id: UUID) -> Armed | None:
     row = await tx.fetchrow(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent
+               clocks, given, order_seq, traceparent, accused_office, owner_offices
         from armed where case_id = $1
         """,
         case_id,
@@ -43,12 +46,36 @@ async def find(tx: Transaction, case_id: UUID) -> Armed | None:
     return armed_of(row) if row else None
 
 
+async def for_census(
+    tx: Transaction, case_ids: Sequence[UUID], after: UUID, up_to: UUID
+) -> list[tuple[Armed, datetime | None]]:
+    """These cases, and those open between two ids, each with the time it is swept at."""
+    rows = await tx.fetch(
+        """
+        select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
+               clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at
+        from armed where case_id = any($1::uuid[])
+        union all
+        (select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
+                clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at
+         from armed
+         where open and case_id > $2 and case_id <= $3 and not case_id = any($1::uuid[])
+         order by case_id limit $4)
+        """,
+        list(case_ids),
+        after,
+        up_to,
+        MOST_STRANGERS,
+    )
+    return [(armed_of(row), row["next_at"]) for row in rows]
+
+
 async def take_due(tx: Transaction, now: datetime, limit: int) -> list[Armed]:
     """The cases that are due at `now`, oldest first, without those that another sweeper holds."""
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent
+               clocks, given, order_seq, traceparent, accused_office, owner_offices
         from armed where next_at <= $1 order by next_at limit $2 for update skip locked
         """,
         now,
@@ -70,10 +97,12 @@ async def insert(tx: Transaction, new: Sequence[Armed]) -> set[UUID]:
     rows = await tx.fetch(
         """
         insert into armed (case_id, epoch, seq, changed_at, started_at, tier, holder,
-                           accused_division, open, clocks, given, next_at, traceparent)
+                           accused_division, open, clocks, given, next_at, traceparent,
+                           accused_office, owner_offices)
         select * from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[],
                              $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bool[],
-                             $10::json[], $11::json[], $12::timestamptz[], $13::text[])
+                             $10::json[], $11::json[], $12::timestamptz[], $13::text[],
+                             $14::text[], $15::json[])
         on conflict do nothing returning case_id
         """,
         *columns(new),
@@ -89,12 +118,13 @@ async def update(tx: Transaction, changed: Sequence[Armed]) -> None:
         set epoch = n.epoch, seq = n.seq, changed_at = n.changed_at, started_at = n.started_at,
             tier = n.tier, holder = n.holder, accused_division = n.accused_division,
             open = n.open, clocks = n.clocks, given = n.given, next_at = n.next_at,
-            traceparent = n.traceparent
+            traceparent = n.traceparent, accused_office = n.accused_office,
+            owner_offices = n.owner_offices
         from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[],
                     $6::text[], $7::text[], $8::text[], $9::bool[], $10::json[], $11::json[],
-                    $12::timestamptz[], $13::text[])
+                    $12::timestamptz[], $13::text[], $14::text[], $15::json[])
             as n (case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division,
-                  open, clocks, given, next_at, traceparent)
+                  open, clocks, given, next_at, traceparent, accused_office, owner_offices)
         where a.case_id = n.case_id
         """,
         *columns(changed),
@@ -111,7 +141,7 @@ async def save_swept(tx: Transaction, swept: Sequence[Armed]) -> None:
         where a.case_id = n.case_id
         """,
         [a.case_id for a in swept],
-        [packed(a.clocks) for a in swept],
+        [clocks_packed(a.clocks) for a in swept],
         [next_at(a) for a in swept],
         [a.said for a in swept],
     )
@@ -142,16 +172,29 @@ def columns(cases: Sequence[Armed]) -> tuple[list[object], ...]:
         [a.holder for a in cases],
         [a.accused_division for a in cases],
         [a.open for a in cases],
-        [packed(a.clocks) for a in cases],
+        [clocks_packed(a.clocks) for a in cases],
         [packed(a.given) if a.given else None for a in cases],
         [next_at(a) for a in cases],
         [a.traceparent for a in cases],
+        [a.accused_office for a in cases],
+        [offices_packed(a.clocks) for a in cases],
     )
 
 
-def packed(records: Sequence[Clock] | Sequence[Given]) -> str:
-    """Clocks, or what is remembered of them, as JSON."""
-    return orjson.dumps([tuple(record) for record in records]).decode()
+def clocks_packed(clocks: Sequence[Clock]) -> str:
+    """Clocks as JSON arrays, without the offices that own them."""
+    return orjson.dumps([(*clock[:OFFICE], *clock[OFFICE + 1 :]) for clock in clocks]).decode()
+
+
+def offices_packed(clocks: Sequence[Clock]) -> str | None:
+    """The offices that own clocks, by the clock's name."""
+    owned = {clock.name: clock.owner_office for clock in clocks if clock.owner_office}
+    return orjson.dumps(owned).decode() if owned else None
+
+
+def packed(given: Sequence[Given]) -> str:
+    """What is remembered of clocks that stopped, as JSON."""
+    return orjson.dumps([tuple(one) for one in given]).decode()
 
 
 def armed_of(row: asyncpg.Record) -> Armed:
@@ -166,17 +209,20 @@ def armed_of(row: asyncpg.Record) -> Armed:
         Tier(tier) if tier else None,
         row["holder"],
         row["accused_division"],
+        row["accused_office"],
         row["open"],
-        clocks_of(row["clocks"]),
+        clocks_of(row["clocks"], row["owner_offices"]),
         tuple(Given(*values) for values in orjson.loads(given)) if given else (),
         row["order_seq"],
         row["traceparent"],
     )
 
 
-def clocks_of(text: str) -> tuple[Clock, ...]:
-    """Clocks from their JSON arrays, where the marks are a list."""
+def clocks_of(text: str, offices: str | None) -> tuple[Clock, ...]:
+    """Clocks from their JSON arrays, where the marks are a list, and the offices that own them."""
+    owned = orjson.loads(offices) if offices else {}
     arrays = orjson.loads(text)
     for values in arrays:
         values[MARKS] = tuple(values[MARKS])
+        values.insert(OFFICE, owned.get(values[0]))
     return tuple(map(Clock._make, arrays))

@@ -1,4 +1,4 @@
-"""The notice lists of the offices, and the place of each digest among those of its office."""
+"""The notice lists of the desks, and the place of each digest among those of its desk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.escalation.decisions import Digest
+from services.escalation.decisions import Desk, Digest
 from shared.postgres import Transaction
 
 COUNTED = 10_000
@@ -24,7 +24,7 @@ class Acknowledged(NamedTuple):
 
 
 class Posted(NamedTuple):
-    """A digest in the list of its office."""
+    """A digest in the list of its desk."""
 
     id: UUID
     digest: Digest
@@ -49,27 +49,29 @@ async def next_seqs(tx: Transaction, subjects: dict[str, int]) -> dict[str, int]
 
 
 async def insert(tx: Transaction, posted: Sequence[Posted]) -> None:
-    """Put these into their offices' lists."""
+    """Put these into their desks' lists."""
     # An array of arrays must be a rectangle: the cases travel as one list and their numbers.
     await tx.execute(
         """
         insert into notices (id, division, role, clock, reason, count, oldest_due_at, cases,
-                             posted_at)
+                             posted_at, office)
         select n.id, n.division, n.role, n.clock, n.reason, n.count, n.oldest_due_at,
-               ($8::uuid[])[n.first : n.last], n.posted_at
+               ($8::uuid[])[n.first : n.last], n.posted_at, n.office
         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
-                    $7::timestamptz[], $9::int[], $10::int[], $11::timestamptz[])
-            as n (id, division, role, clock, reason, count, oldest_due_at, first, last, posted_at)
+                    $7::timestamptz[], $9::int[], $10::int[], $11::timestamptz[], $12::text[])
+            as n (id, division, role, clock, reason, count, oldest_due_at, first, last, posted_at,
+                  office)
         """,
         [p.id for p in posted],
-        [p.digest.division for p in posted],
-        [p.digest.role for p in posted],
+        [p.digest.desk.division for p in posted],
+        [p.digest.desk.role for p in posted],
         [p.digest.clock for p in posted],
         [p.digest.reason for p in posted],
         [p.digest.count for p in posted],
         [p.digest.oldest_due_at for p in posted],
         *slices([p.digest.cases for p in posted]),
         [p.posted_at for p in posted],
+        [p.digest.desk.office for p in posted],
     )
 
 
@@ -89,24 +91,30 @@ async def newest(
     tx: Transaction,
     division: str,
     role: str | None,
+    office: str | None,
     after: tuple[datetime, UUID] | None,
     limit: int,
     *,
     everything: bool,
 ) -> list[Posted]:
-    """A page of a division's list, newest first, the acknowledged left out unless wanted."""
+    """A page of a division's list, or of one office's there, newest first.
+
+    The acknowledged are left out unless wanted.
+    """
     rows = await tx.fetch(
         """
-        select id, division, role, clock, reason, count, oldest_due_at, cases, posted_at,
+        select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by
         from notices
         where division = $1 and ($2::text is null or role = $2)
-          and ($3 or acknowledged_at is null)
-          and ($4::timestamptz is null or (posted_at, id) < ($4, $5::uuid))
-        order by posted_at desc, id desc limit $6
+          and ($3::text is null or office = $3)
+          and ($4 or acknowledged_at is null)
+          and ($5::timestamptz is null or (posted_at, id) < ($5, $6::uuid))
+        order by posted_at desc, id desc limit $7
         """,
         division,
         role,
+        office,
         everything,
         *(after or (None, None)),
         limit,
@@ -114,18 +122,25 @@ async def newest(
     return [posted_of(row) for row in rows]
 
 
-async def unacknowledged(tx: Transaction, division: str, role: str | None) -> dict[str, int]:
-    """How many of a division's notices wait for a person, by reason; counted to 10,000."""
+async def unacknowledged(
+    tx: Transaction, division: str, role: str | None, office: str | None
+) -> dict[str, int]:
+    """How many notices of a division, or of one office there, wait for a person, by reason.
+
+    Counted to 10,000.
+    """
     rows = await tx.fetch(
         """
         select reason, count(*) as n from (
             select reason from notices
-            where division = $1 and ($2::text is null or role = $2) and acknowledged_at is null
-            limit $3
+            where division = $1 and ($2::text is null or role = $2)
+              and ($3::text is null or office = $3) and acknowledged_at is null
+            limit $4
         ) few group by reason
         """,
         division,
         role,
+        office,
         COUNTED,
     )
     return {row["reason"]: row["n"] for row in rows}
@@ -135,7 +150,7 @@ async def take(tx: Transaction, notice_id: UUID) -> Posted | None:
     """A notice, locked until the transaction ends."""
     row = await tx.fetchrow(
         """
-        select id, division, role, clock, reason, count, oldest_due_at, cases, posted_at,
+        select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by
         from notices where id = $1 for update
         """,
@@ -164,8 +179,7 @@ def posted_of(row: asyncpg.Record) -> Posted:
         row["acknowledged_at"], row["acknowledged_role"], row["acknowledged_by"]
     )
     digest = Digest(
-        row["division"],
-        row["role"],
+        Desk(row["division"], row["role"], row["office"]),
         row["clock"],
         row["reason"],
         row["count"],

@@ -2,6 +2,7 @@
 
 # Importing them adds their routes, the hot one first.
 from services.intake.api import petitions, receipts, officers  # noqa: I001
+from services.intake.api.gate import gate
 from services.intake.api.routing import routes
 
-__all__ = ["officers", "petitions", "receipts", "routes"]
+__all__ = ["gate", "officers", "petitions", "receipts", "routes"]

@@ -33,6 +33,14 @@ TOLERANCE = timedelta(minutes=5)
 
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 
+ON_PAPER: frozenset[Channel] = frozenset({"letter", "visit"})
+"""What nobody but an officer can hand in."""
+
+FOR_A_PERSON: frozenset[Channel] = ON_PAPER | {
+    "phone", "email", "sms", "wish_box", "transfer_in", "online_chat",
+}  # fmt: skip
+"""The channels on which an officer may have taken it for the person. [ours]"""
+
 CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 """No 0 and O, no 1, I and L: a query code is read out on the phone."""
 
@@ -109,24 +117,27 @@ class Contact(Body):
 
 
 class Accused(Body):
-    """Whom it accuses: a division, or somebody that it does not name."""
+    """Whom it accuses: a division, an office, or somebody that it does not name."""
 
     division: DivisionCode | None = None
+    office: Annotated[str, Field(min_length=1, max_length=60), SAYS] | None = Field(
+        default=None, description="the id of an office, not of a division's own desk"
+    )
     unknown: Literal[True] | None = None
 
     @model_validator(mode="after")
-    def one_of_both(self) -> Self:
+    def one_of_them(self) -> Self:
         """Known or unknown."""
-        if (self.division is None) == (self.unknown is None):
-            raise PydanticCustomError("accused", 'give either division or "unknown": true')
+        if [self.division, self.office, self.unknown].count(None) != 2:
+            raise PydanticCustomError("accused", 'give one of division, office, "unknown": true')
         return self
 
 
 class OnBehalf(Body):
     """A letter, visit or call that an officer registers for the person."""
 
-    came_at: AwareDatetime | None = Field(
-        default=None, description="when it came, with a time zone; the clocks run from now"
+    came_at: AwareDatetime = Field(
+        description="when it came, with a time zone; the clocks run from now"
     )
     reference: Annotated[str, Field(min_length=1, max_length=100), SAYS] | None = None
 
@@ -144,7 +155,9 @@ class NewPetition(Body):
     contact: Contact | None = None
     accused: Accused | None = None
     on_behalf: OnBehalf | None = Field(
-        default=None, description="registered for the person; needs an officer's token"
+        default=None,
+        description="registered for the person, as each letter and visit is; needs an officer's"
+        " token",
     )
     occurred_at: AwareDatetime | None = Field(
         default=None, description="when it happened, with a time zone; never starts a clock"
@@ -164,10 +177,10 @@ def check(given: NewPetition, policy: Policy | None, now: datetime) -> None:
     """
     came_at = given.on_behalf.came_at if given.on_behalf else None
     if given.category is None and not (
-        given.place or given.accused or given.occurred_at or came_at
+        given.place or given.accused or given.occurred_at or came_at or given.channel in ON_PAPER
     ):
         return
-    wrong: list[dict[str, str]] = []
+    wrong = registered_wrongly(given)
     at = given.occurred_at
     if at is not None and at > now + TOLERANCE:
         wrong.append({"field": "occurred_at", "says": "lies in the future"})
@@ -186,6 +199,20 @@ def check(given: NewPetition, policy: Policy | None, now: datetime) -> None:
         )
 
 
+def registered_wrongly(given: NewPetition) -> list[dict[str, str]]:
+    """What a channel does not take: a letter of nobody's, or a patrol registered for a person."""
+    if given.on_behalf is None and given.channel in ON_PAPER:
+        says = (
+            f"a {given.channel} is registered by an officer: say under on_behalf when it came"
+            " (came_at), and send an officer's token"
+        )
+    elif given.on_behalf is not None and given.channel not in FOR_A_PERSON:
+        says = f"nobody is registered for on the channel {given.channel}: leave it out"
+    else:
+        return []
+    return [{"field": "on_behalf", "says": says}]
+
+
 def unknown_codes(given: NewPetition, policy: Policy) -> list[dict[str, str]]:
     """The codes that the policy in force does not have."""
     wrong = []
@@ -198,6 +225,10 @@ def unknown_codes(given: NewPetition, policy: Policy) -> list[dict[str, str]]:
     for field, code in named.items():
         if code is not None and code not in policy.divisions:
             wrong.append({"field": field, "says": "no division has this code"})
+    office = given.accused and given.accused.office
+    if office is not None and office not in policy.offices:
+        says = "no office has this id; of a division's own desk name the division"
+        wrong.append({"field": "accused.office", "says": says})
     return wrong
 
 
@@ -234,6 +265,7 @@ def submission(
         lon=place.lon if place else None,
         place_words=place.words if place else None,
         accused=accused.division if accused else None,
+        accused_office=accused.office if accused else None,
         accused_unknown=accused is not None and accused.unknown is True,
         happened_at=given.occurred_at,
         received_at=now,

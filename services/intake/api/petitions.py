@@ -7,11 +7,11 @@ from typing import assert_never
 from fastapi import Request, Response
 from pydantic import ValidationError
 
-from services.intake.api.bodies import NewPetition, check, schema_of, submission
+from services.intake.api.bodies import Accused, NewPetition, check, schema_of, submission
 from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused, trace_of
 from services.intake.api.routing import routes
 from services.intake.decisions.emergencies import Call
-from services.intake.decisions.wording import in_danger
+from services.intake.decisions.wording import named
 from services.intake.handlers.loops import intake_of
 from services.intake.handlers.petitions import (
     Accepted,
@@ -21,6 +21,7 @@ from services.intake.handlers.petitions import (
     Unanswered,
     Unstorable,
 )
+from shared.divisions import is_within
 from shared.http import Problem, busy, invalid, json, officer, process_of, require_json
 from shared.identity import Actor
 
@@ -36,6 +37,7 @@ from shared.identity import Actor
         413: {"description": "the body is too large"},
         415: {"description": "the body is not `application/json`"},
         422: {"description": "fields are wrong, or the key was used for another petition"},
+        429: {"description": "more came than can be stored, and most of it from you"},
         503: {"description": "not now; see `Retry-After`"},
     },
 )
@@ -52,7 +54,7 @@ async def accept(request: Request) -> Response:
     intake = intake_of(process)
     now = process.clock.now()
     check(given, intake.shelf.policy, now)
-    registrar = None if given.on_behalf is None else registrar_of(request)
+    registrar = None if given.on_behalf is None else registrar_of(request, given.accused)
     petition = submission(given, raw, key, now, trace_of(request), registrar)
     try:
         outcome = await intake.commits.accept(petition)
@@ -77,14 +79,30 @@ REGISTRARS = frozenset({
 })  # fmt: skip
 
 
-def registrar_of(request: Request) -> Actor:
-    """Who registers a petition for somebody else. Raises a 401 or 403 `Problem`."""
+def registrar_of(request: Request, accused: Accused | None) -> Actor:
+    """Who registers a petition for somebody else: never who is accused by it.
+
+    Petition Regs 30. [law] Raises a 401 or 403 `Problem`.
+    """
     who = officer(request)
     if not who.roles & REGISTRARS:
         raise Problem(
             403, "not-your-role", f"To register for a person takes one of: {sorted(REGISTRARS)}"
         )
+    if accused is not None and belongs_to(who, accused):
+        raise Problem(
+            403,
+            "not-your-matter",
+            "Who is accused takes no petition in: have it registered by a unit above, or by the"
+            " person.",
+        )
     return who
+
+
+def belongs_to(who: Actor, accused: Accused) -> bool:
+    """Whether an officer is of the accused division, one below it, or the accused office."""
+    of_office = who.office is not None and who.office == accused.office
+    return of_office or (accused.division is not None and is_within(who.division, accused.division))
 
 
 def answer(outcome: Outcome, calls: tuple[Call, ...]) -> Response:
@@ -102,9 +120,7 @@ def answer(outcome: Outcome, calls: tuple[Call, ...]) -> Response:
                     "readings": f"/petitions/{stored.id}/readings",
                 },
             }
-            if calls:
-                body |= {"call": [call._asdict() for call in calls], "urgent": in_danger(calls)}
-            return json(body, 202, REPLAYED if replayed else None)
+            return json(body | named(calls), 202, REPLAYED if replayed else None)
         case OtherBody():
             raise key_reused()
         case Unstorable():

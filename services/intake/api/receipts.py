@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from services.intake.api.bodies import NewSupplement, addition, schema_of
 from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused, trace_of
 from services.intake.api.routing import routes
-from services.intake.decisions.wording import STAGES, status, steps
+from services.intake.decisions.policy import Policy
+from services.intake.decisions.wording import STAGES, named, status, steps
 from services.intake.handlers import petitions
 from services.intake.handlers.codes import WrongCodes
 from services.intake.handlers.loops import intake_of, voice_of
@@ -25,11 +26,15 @@ from shared.postgres import Transaction, transaction
 
 Code = Annotated[str, Query(description="the query code that came with the number")]
 NO_CODE = "-" * 8
+ENDED = ("closed", "handed_off")
 
 
 @routes.get("/petitions/{number}", tags=["receipts"], summary="How far a petition got")
 async def receipt(request: Request, number: str, code: Code) -> Response:
-    """When it was stored, read, published and routed (promise time), and where it is now."""
+    """When it was stored, read, published and routed (promise time), and where it is now.
+
+    Of an emergency, while it is open, whom to call. [domain B3.1]
+    """
     process = process_of(request)
     async with process.pool.acquire(timeout=10) as connection:
         found = await of_holder(connection, number, code, intake_of(process).wrong_codes)
@@ -51,7 +56,22 @@ async def receipt(request: Request, number: str, code: Code) -> Response:
             "status": status(seen),
         }
         | ({"registered": found.registered._asdict()} if found.registered else {})
+        | whom_to_call(found, intake_of(process).shelf.policy)
     )
+
+
+def whom_to_call(found: Found, policy: Policy | None) -> dict[str, object]:
+    """The numbers that the first answer named, said again until somebody took it over.
+
+    Or until a person said that it is something else.
+    """
+    if policy is None or found.handed_over or found.receipt.stage in ENDED:
+        return {}
+    decided = found.decided
+    if decided is not None and decided not in policy.emergencies.calls:
+        return {}
+    said = found.said if decided is None else found.said._replace(category=decided)
+    return named(policy.emergencies.numbers(*said))
 
 
 @routes.post(
@@ -72,7 +92,7 @@ async def supplement(request: Request, number: str, code: Code) -> Response:
         raise invalid(wrong) from None
     process = process_of(request)
     added = addition(given, raw, key, process.clock.now(), trace_of(request))
-    async with transaction(process.pool) as tx:
+    async with transaction(process.pool, "command") as tx:
         found = await of_holder(tx, number, code, intake_of(process).wrong_codes)
         kept = await petitions.supplement(tx, found.petition_id, added, voice_of(process))
     if isinstance(kept, OtherBody):

@@ -5,6 +5,7 @@ Also who may see them. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -12,9 +13,7 @@ from uuid import UUID
 from services.intake.decisions.reading import ToRead
 from shared.divisions import CITY, is_within
 from shared.events import Channel, Kind, PetitionReceived, Reading
-
-ACCUSATION = "R02"
-"""Accusation against an official. [law] Petition Regulations, Art 29, 30."""
+from shared.identity import Actor
 
 FAILED = Reading(state="failed")
 """What is said of a petition that could not be read: a dispatcher reads it."""
@@ -35,6 +34,7 @@ class Petition(NamedTuple):
     lon: float | None
     place_words: str | None
     accused: str | None
+    accused_office: str | None
     accused_unknown: bool
     happened_at: datetime | None
     received_at: datetime
@@ -51,7 +51,7 @@ class Registration(NamedTuple):
     roles: tuple[str, ...]
     division: str
     office: str | None
-    came_at: datetime | None
+    came_at: datetime
     reference: str | None
 
 
@@ -75,6 +75,34 @@ class Addition(NamedTuple):
     traceparent: str | None
 
 
+class Accused(NamedTuple):
+    """Whom a petition accuses: a division, an office, or somebody that it does not name."""
+
+    division: str | None = None
+    office: str | None = None
+    unknown: bool = False
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether the petition itself accuses anybody."""
+        return self.division is not None or self.office is not None or self.unknown
+
+
+class Accusations(NamedTuple):
+    """What a policy says of them: the categories that are some, the offices that can be accused.
+
+    [law] Petition Regulations, Art 29, 30.
+    """
+
+    categories: frozenset[str] = frozenset()
+    offices: frozenset[str] = frozenset()
+
+    def is_one(self, accused: Accused, reading: Reading | None) -> bool:
+        """Whether somebody is accused: by the petition itself, or by what it was read to say."""
+        about = None if reading is None else reading.category
+        return accused.is_somebody or about in self.categories
+
+
 class UnreadPetition(NamedTuple):
     """What the reading of a petition needs, and what is said of it afterwards."""
 
@@ -90,6 +118,7 @@ class UnreadPetition(NamedTuple):
     lon: float | None
     place_words: str | None
     accused: str | None
+    accused_office: str | None
     accused_unknown: bool
     happened_at: datetime | None
     received_at: datetime
@@ -111,8 +140,15 @@ def to_read(petition: UnreadPetition) -> ToRead:
     )
 
 
-def received(petition: UnreadPetition, reading: Reading, policy: int) -> PetitionReceived:
-    """What is said of a petition once it was read: what it means, never its words."""
+def received(
+    petition: UnreadPetition, reading: Reading, policy: int, rules: Accusations
+) -> PetitionReceived:
+    """What is said of a petition once it was read: what it means, never its words.
+
+    An office that is none of the policy's was only words: it is not said.
+    """
+    office = petition.accused_office
+    accused = Accused(petition.accused, office, petition.accused_unknown)
     return PetitionReceived(
         type="casegrid.petition.received.v1",
         number=petition.number,
@@ -123,35 +159,61 @@ def received(petition: UnreadPetition, reading: Reading, policy: int) -> Petitio
         reading=reading,
         contact=petition.contact,
         accused=petition.accused,
-        accusation=is_accusation(petition.accused, petition.accused_unknown, reading),
+        accused_office=office if office in rules.offices else None,
+        accusation=rules.is_one(accused, reading),
         policy=policy,
     )
 
 
-def is_accusation(accused: str | None, accused_unknown: bool, reading: Reading | None) -> bool:
-    """Whether somebody is accused: by the petition itself, or by what it was read to be about."""
-    return (
-        accused is not None
-        or accused_unknown
-        or (reading is not None and reading.category == ACCUSATION)
-    )
+class ShutOut(NamedTuple):
+    """Who may not see a case, as the router says: a division with all below it, an office."""
+
+    division: str | None
+    office: str | None
+
+    def has(self, who: Actor) -> bool:
+        """Whether an officer belongs to who is shut out."""
+        if who.office is not None and who.office == self.office:
+            return True
+        return self.division is not None and is_within(who.division, self.division)
+
+
+class Part(NamedTuple):
+    """An office in a division that has a part in a case: it holds it, or owes something in it."""
+
+    division: str
+    office: str
 
 
 def may_see(
-    division: str, accused: str | None, accused_unknown: bool, reading: Reading | None
+    who: Actor,
+    accused: Accused,
+    reading: Reading | None,
+    rules: Accusations,
+    parts: Iterable[Part] = (),
 ) -> bool:
-    """Whether an officer who acts for `division` may see a petition. One not read is the city's.
+    """Whether an officer may see a petition. One not read is the city's.
 
-    The accused unit and all below it never may; while it is not known who is accused, that is
-    the division that the petition names. [law] Petition Regulations, Art 30, 46(5)
+    The accused unit and all below it never may. While it is not known who is accused, that is the
+    division that the petition names; who names no office that there is names nobody. Who acts for
+    an office sees what the router gave his office a `part` in: of an accusation of somebody unknown
+    that is no office. [law] Petition Regulations, Art 30, 46(5)
     """
+    if who.office is not None:
+        named = accused.division is not None and is_within(who.division, accused.division)
+        has_part = any(
+            part.office == who.office and is_within(part.division, who.division) for part in parts
+        )
+        return has_part and not named and who.office != accused.office
     lies_in = CITY if reading is None else reading.division
-    if not is_within(lies_in, division):
+    if not is_within(lies_in, who.division):
         return False
-    if not is_accusation(accused, accused_unknown, reading):
+    if not rules.is_one(accused, reading):
         return True
-    shut_out = accused or lies_in
-    return shut_out == CITY or not is_within(division, shut_out)
+    if accused.division is None and accused.office in rules.offices:
+        return True
+    shut_out = accused.division or lies_in
+    return shut_out == CITY or not is_within(who.division, shut_out)
 
 
 def accepted_at(petition_id: UUID) -> datetime:

@@ -10,6 +10,7 @@ import orjson
 
 from services.intake.decisions.emergencies import Emergencies, compile_emergencies
 from services.intake.decisions.learned import MatterClass, compile_model, matter_classes
+from services.intake.decisions.petitions import Accusations
 from services.intake.decisions.reading import Reader, compile_vocabulary
 from shared.events import (
     CategoryCode,
@@ -24,6 +25,7 @@ from shared.events import (
     PolicyPart,
     PolicyPartKind,
     PolicyPublished,
+    SettingsRow,
     WordRow,
     hash_of_parts,
     part_body,
@@ -34,14 +36,24 @@ Row = TypeVar("Row", bound=Data)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A whole version: reads petitions, and knows which codes there are (divisions by name)."""
+    """A whole version: reads petitions, and knows which codes there are (divisions by name).
+
+    The offices that may be accused are no desks: a desk is its division's own, which is accused
+    then.
+    """
 
     version: int
     reader: Reader
     categories: frozenset[str]
     divisions: Mapping[str, str]
+    accusations: Accusations
     classes: Mapping[CategoryCode, tuple[MatterClass, ...]]
     emergencies: Emergencies
+
+    @property
+    def offices(self) -> frozenset[str]:
+        """The offices that may be accused."""
+        return self.accusations.offices
 
 
 class PartBody(NamedTuple):
@@ -78,6 +90,7 @@ def compile_policy(version: int, parts: Iterable[PartBody]) -> Policy:
     categories = _rows(CategoryRow, rows.get("categories"))
     words = _rows(WordRow, rows.get("vocabulary"))
     classes = _rows(ClassRow, rows.get("classes"))
+    offices = _rows(OfficeRow, rows.get("offices"))
     return Policy(
         version=version,
         reader=compile_vocabulary(
@@ -89,14 +102,26 @@ def compile_policy(version: int, parts: Iterable[PartBody]) -> Policy:
         ),
         categories=frozenset(category.code for category in categories),
         divisions={division.code: division.name for division in divisions},
+        accusations=Accusations(
+            accusing(_rows(SettingsRow, rows.get("settings"))),
+            frozenset(office.id for office in offices if office.kind != "desk"),
+        ),
         classes=matter_classes(classes),
         emergencies=compile_emergencies(
             words,
             categories,
-            _rows(OfficeRow, rows.get("offices")),
+            offices,
             _rows(DutyRow, rows.get("duties")),
         ),
     )
+
+
+def accusing(settings: Iterable[SettingsRow]) -> frozenset[str]:
+    """The categories that are accusations: `first_tier.accusations` of the settings."""
+    for row in settings:
+        if row.name == "first_tier" and isinstance(row.value, dict):
+            return frozenset(row.value.get("accusations", ()))
+    return frozenset()
 
 
 def _rows(model: type[Row], rows: Iterable[object] | None) -> list[Row]:

@@ -50,6 +50,13 @@ def in_danger(calls: Sequence[Call]) -> Words:
     }
 
 
+def named(calls: Sequence[Call]) -> dict[str, object]:
+    """The numbers to call as an answer says them; nothing where there are none."""
+    if not calls:
+        return {}
+    return {"call": [call._asdict() for call in calls], "urgent": in_danger(calls)}
+
+
 def status(receipt: Receipt) -> Words:
     """One sentence on where it is now."""
     if receipt.stage is None or receipt.unit is None:

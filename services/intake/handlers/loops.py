@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import time
+from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
+from services.intake.decisions.admission import Limits
 from services.intake.decisions.petitions import accepted_at
-from services.intake.handlers import reading
+from services.intake.handlers import census, reading
+from services.intake.handlers.admission import Door
 from services.intake.handlers.announcing import Voice
 from services.intake.handlers.codes import WrongCodes
 from services.intake.handlers.petitions import GroupCommit
 from services.intake.handlers.policy import Shelf
 from services.intake.store import reading as store
+from shared.census import show_age
 from shared.clock import wall
 from shared.postgres import transaction
 from shared.service import Process
@@ -21,6 +26,7 @@ UNREAD = Gauge("casegrid_intake_unread", "Petitions accepted and not read yet, u
 UNREAD_AGE = Gauge("casegrid_intake_unread_age_seconds", "Age of the oldest unread petition")
 
 POLL_SECONDS = 0.05
+LEARN_SECONDS = 0.5
 REST_SECONDS = 0.02
 """Without it each group commit would be read, said and routed by transactions of its own; at
 700 petitions a second the rest saves a seventh of the CPU here and a fifth of PostgreSQL's."""
@@ -33,11 +39,15 @@ class Intake:
     commits: GroupCommit
     shelf: Shelf
     wrong_codes: WrongCodes
+    door: Door = field(default_factory=Door)
 
 
 async def open_intake(process: Process) -> Intake:
     """Make what a process holds, with the newest policy that its database has."""
-    intake = Intake(GroupCommit(process.settings.accept_queue), Shelf(), WrongCodes())
+    settings = process.settings
+    commits = GroupCommit(settings.accept_queue)
+    limits = Limits(settings.accept_wait_seconds, settings.unread_limit, settings.outbox_limit)
+    intake = Intake(commits, Shelf(), WrongCodes(), Door(limits, commits.wait))
     async with process.pool.acquire(timeout=10) as connection:
         await intake.shelf.newest(connection)
     return intake
@@ -72,7 +82,7 @@ async def read(process: Process) -> float:
         process.health.degraded("policy", "no policy yet: petitions are taken, not read")
         return REST_SECONDS
     process.health.well("policy")
-    async with transaction(process.pool) as tx:
+    async with transaction(process.pool, "read") as tx:
         page = await reading.read_once(tx, process.clock.now(), policy, voice_of(process))
     page.note()
     if any(page):
@@ -88,6 +98,37 @@ async def look_for_policy(process: Process) -> float:
     async with process.pool.acquire(timeout=10) as connection:
         await intake_of(process).shelf.newest(connection)
     return 1.0
+
+
+async def count(process: Process) -> float:
+    """Walk over what was said of petitions, a page a second."""
+    if not process.settings.census:
+        return 60.0
+    async with transaction(process.pool) as tx:
+        more = await census.walk_on(tx, voice_of(process), process.clock.now())
+        await show_age(tx)
+    process.wake_relay.call()
+    return 1.0 if more else 5.0
+
+
+async def tend_door(process: Process) -> float:
+    """Learn from the last half second how much is carried."""
+    intake = intake_of(process)
+    began = time.monotonic()
+    await asyncio.sleep(LEARN_SECONDS)
+    seconds = time.monotonic() - began
+    intake.door.learn(intake.commits.progress(), seconds - LEARN_SECONDS, seconds)
+    return 0
+
+
+async def look_behind(process: Process) -> float:
+    """How much waits behind the commit, as far as the door's limits reach."""
+    door = intake_of(process).door
+    # Without a policy nothing is read, and that is no reason to take less.
+    door.reads = intake_of(process).shelf.policy is not None
+    async with process.pool.acquire(timeout=10) as connection:
+        door.unread, door.outbox = await store.behind(connection, *door.limits[1:])
+    return LEARN_SECONDS
 
 
 async def measure(process: Process) -> float:

@@ -18,6 +18,7 @@ import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.intake.decisions.petitions import Addition, Petition, Submission
+from services.intake.handlers.admission import Progress
 from services.intake.handlers.announcing import Voice
 from services.intake.store import petitions as store
 from services.intake.store import reading, receipts
@@ -85,11 +86,38 @@ class GroupCommit:
         self._waiting: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
         self._full = outbox.Wake()
+        self._began: float | None = None
+        self._took = 0.0
+        self._progress = Progress(0, 0.0, full_groups=False)
 
     @property
     def waiting(self) -> int:
         """How many wait for a commit."""
         return len(self._waiting)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a group is being committed."""
+        return self._began is not None
+
+    def wait(self, now: float) -> float:
+        """How long a petition that comes now will wait for the groups before its own.
+
+        By the last groups. While the next one has room it is 0: to send somebody away from a group
+        that is not full gains nothing, and after a bad time it shows whether that is over.
+        """
+        if len(self._waiting) >= self._limit:
+            return float("inf")
+        if len(self._waiting) < ROWS:
+            return 0.0
+        under_way = 0.0 if self._began is None else now - self._began
+        groups = len(self._waiting) // ROWS + (self._began is not None)
+        return groups * max(self._took, under_way)
+
+    def progress(self) -> Progress:
+        """How it went since this was last asked."""
+        progress, self._progress = self._progress, Progress(0, 0.0, full_groups=False)
+        return progress
 
     async def accept(self, submission: Submission) -> Outcome:
         """Wait until a petition is durable. Raises `Full` or `Unanswered`."""
@@ -106,8 +134,20 @@ class GroupCommit:
         """Wait for petitions and commit the next group; returns what weather there was, if any."""
         group = await self._gather()
         GROUP_SIZE.observe(len(group))
-        with GROUP_SECONDS.time():
+        behind = len(self._waiting) > 0
+        self._began = began = time.monotonic()
+        try:
             return await settle(pool, group)
+        finally:
+            ended, self._began = time.monotonic(), None
+            GROUP_SECONDS.observe(ended - began)
+            self._took = (self._took + ended - began) / 2
+            before = self._progress
+            self._progress = Progress(
+                before.committed + len(group),
+                max(before.waited, ended - group[0].since),
+                before.full_groups or behind,
+            )
 
     async def _gather(self) -> list[Waiting]:
         while not self._waiting:
@@ -124,7 +164,7 @@ class GroupCommit:
 async def settle(pool: Pool, group: Sequence[Waiting]) -> str | None:
     """Commit a group and answer each; a row that is not taken never fails the others."""
     try:
-        async with transaction(pool) as tx:
+        async with transaction(pool, "accept") as tx:
             outcomes = await take_in(tx, [one.submission for one in group])
     except BAD_ROW:
         if len(group) > 1:

@@ -115,7 +115,7 @@ async def keep_and_say(
     read: list[Read] = []
     sayings: list[Saying] = []
     for petition, reading in zip(page, readings, strict=True):
-        data = received(petition, reading, policy.version)
+        data = received(petition, reading, policy.version, policy.accusations)
         sayings.append(voice.received(petition.id, data, now, petition.traceparent))
         added_here = pending.get(petition.id, ())
         for seq, added in enumerate(added_here, start=2):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.intake.importing.lines import DEFAULTS, FIELDS, Columns, Lines, Rejected
-from services.intake.importing.sending import GaveUp, Outcome, Tally, send_all
+from services.intake.importing.sending import GaveUp, Outcome, Server, Tally, send_all
 from shared.command import run
 
 console = Console()
@@ -47,21 +47,29 @@ def import_(
         Path | None, typer.Option(help="file of rejected lines; FILE.rejected.ndjson if not said")
     ] = None,
     encoding: Annotated[str, typer.Option(help="of the file, e.g. gb18030")] = "utf-8-sig",
+    token: Annotated[
+        str | None,
+        typer.Option(help="an officer's, for letters and visits", envvar="CASEGRID_IMPORT_TOKEN"),
+    ] = None,
 ) -> None:
     """Send the lines of a file as petitions. Safe to repeat: an id is taken once.
 
     Columns that are called like a field need no --map. The fields:
     kind, channel, text, subject, category, place.code, place.lat, place.lon,
     place.words, person.name, person.address, contact.phone, contact.email,
-    accused.division, accused.unknown, occurred_at.
+    accused.division, accused.office, accused.unknown, occurred_at,
+    on_behalf.came_at, on_behalf.reference.
 
     sent_at serves as occurred_at; a time without a zone is Beijing time. A line
-    without a kind is taken as "complain", without a channel as "web".
+    without a kind is taken as "complain", without a channel as "web". What is
+    registered for a person, as each letter and visit is, says when it came and
+    takes an officer's token (`casegrid token` makes one for the local stack).
 
     Example:
 
     casegrid intake import letters.csv --id letter_no --source city-archive
     --map subject=title --map text=body --set kind=complain --set channel=letter
+    --map on_behalf.came_at=date --map on_behalf.reference=letter_no
 
     Lines that are refused do not stop the others: they are shown and written to
     FILE.rejected.ndjson (line number, id and reasons, never the words; the file
@@ -74,7 +82,7 @@ def import_(
     tally = Tally()
     report = Report(rejected or file.with_name(file.name + ".rejected.ndjson"), tally)
     try:
-        run(send_file(Lines(file, encoding), columns, url, concurrency, report))
+        run(send_file(Lines(file, encoding), columns, Server(url, token), concurrency, report))
     except GaveUp as gave_up:
         complaints.print(
             f"gave up: {gave_up} from {url} for two minutes. Run it again once intake"
@@ -120,7 +128,7 @@ def check_url(url: str) -> None:
 
 
 async def send_file(
-    lines: Lines, columns: Columns, url: str, concurrency: int, report: Report
+    lines: Lines, columns: Columns, server: Server, concurrency: int, report: Report
 ) -> None:
     """Send all petitions of a file, with a bar where there is a terminal."""
     with Progress(
@@ -137,7 +145,7 @@ async def send_file(
             report.add(outcome)
             progress.update(bar, completed=lines.read, said=report.so_far)
 
-        await send_all(url, lines.petitions(columns), concurrency, told)
+        await send_all(server, lines.petitions(columns), concurrency, told)
 
 
 class Report:

@@ -20,9 +20,11 @@ FIELDS = (
     "kind", "channel", "text", "subject", "category",
     "place.code", "place.lat", "place.lon", "place.words",
     "person.name", "person.address", "contact.phone", "contact.email",
-    "accused.division", "accused.unknown", "occurred_at",
+    "accused.division", "accused.office", "accused.unknown", "occurred_at",
+    "on_behalf.came_at", "on_behalf.reference",
 )  # fmt: skip
 NUMBERS = ("place.lat", "place.lon")
+TIMES = ("occurred_at", "on_behalf.came_at")
 ALSO_CALLED = {"occurred_at": "sent_at"}
 DEFAULTS = {"kind": "complain", "channel": "web"}
 LONGEST_KEY = 200
@@ -125,7 +127,7 @@ def as_field(name: str, said: object) -> object | None:
         return number(said)
     if isinstance(said, int | float) and not isinstance(said, bool):
         return str(said)
-    if name == "occurred_at" and isinstance(said, str):
+    if name in TIMES and isinstance(said, str):
         return with_zone(said)
     return said
 

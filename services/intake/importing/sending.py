@@ -21,6 +21,18 @@ LONGEST_PAUSE = 5.0
 COME_AGAIN = (429, 502, 503, 504)
 
 
+class Server(NamedTuple):
+    """Where intake answers, and the token of the officer who sends, if one does."""
+
+    url: str
+    token: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each request says beside its own."""
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+
+
 class Taken(NamedTuple):
     """A petition is stored; `already` when an earlier run, or line, had sent it."""
 
@@ -55,7 +67,7 @@ class Tally:
 
 
 async def send_all(
-    url: str,
+    server: Server,
     petitions: Iterator[Ready | Rejected],
     concurrency: int,
     told: Callable[[Outcome], None],
@@ -66,7 +78,9 @@ async def send_all(
 
     async def worker() -> None:
         # A client each: one pool for all looks at all its connections with every request.
-        async with httpx.AsyncClient(base_url=url, verify=tls, timeout=30) as client:
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=server.headers, verify=tls, timeout=30
+        ) as client:
             for one in petitions:
                 told(one if isinstance(one, Rejected) else await send(client, one))
 

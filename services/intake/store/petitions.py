@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.intake.decisions.petitions import Submission
+from services.intake.decisions.petitions import Part, Registration, ShutOut, Submission
 from shared.identity import Actor
 from shared.postgres import Transaction
 
@@ -30,22 +30,22 @@ async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict
         """
         with taken as (
             insert into petitions (id, number, query_code, kind, channel, subject, text, category,
-                place_code, lat, lon, place_words, accused, accused_unknown, happened_at,
-                received_at, contact, idempotency_key, body_hash, traceparent)
+                place_code, lat, lon, place_words, accused, accused_office, accused_unknown,
+                happened_at, received_at, contact, idempotency_key, body_hash, traceparent)
             select id, to_char(received_at at time zone 'Asia/Shanghai', '"CG-"YYYYMMDD-')
                        || lpad(n, greatest(7, length(n)), '0'),
                 query_code, kind, channel, subject, text, category,
-                place_code, lat, lon, place_words, accused, accused_unknown, happened_at,
-                received_at, contact, idempotency_key, body_hash, traceparent
+                place_code, lat, lon, place_words, accused, accused_office, accused_unknown,
+                happened_at, received_at, contact, idempotency_key, body_hash, traceparent
             from (
                 select *, nextval('petition_numbers')::text as n from unnest(
                     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
                     $7::text[], $8::text[], $9::float8[], $10::float8[], $11::text[], $12::text[],
-                    $13::boolean[], $14::timestamptz[], $15::timestamptz[], $16::boolean[],
-                    $17::text[], $18::bytea[], $19::text[])
+                    $13::text[], $14::boolean[], $15::timestamptz[], $16::timestamptz[],
+                    $17::boolean[], $18::text[], $19::bytea[], $20::text[])
                 as given (id, query_code, kind, channel, subject, text, category, place_code, lat,
-                    lon, place_words, accused, accused_unknown, happened_at, received_at, contact,
-                    idempotency_key, body_hash, traceparent)
+                    lon, place_words, accused, accused_office, accused_unknown, happened_at,
+                    received_at, contact, idempotency_key, body_hash, traceparent)
             ) numbered
             on conflict (idempotency_key) where idempotency_key is not null do nothing
             returning id, number
@@ -56,14 +56,14 @@ async def insert_new(tx: Transaction, submissions: Sequence[Submission]) -> dict
         ), kept as (
             insert into vault (petition_id, person, contact)
             select id, person::jsonb, contact::jsonb
-            from unnest($20::uuid[], $21::text[], $22::text[]) as given (id, person, contact)
+            from unnest($21::uuid[], $22::text[], $23::text[]) as given (id, person, contact)
             join taken using (id)
         ), registered as (
             insert into registrations
                 (petition_id, subject, roles, division, office, came_at, reference)
             select id, subject, string_to_array(roles, ','), division, office, came_at, reference
-            from unnest($23::uuid[], $24::text[], $25::text[], $26::text[], $27::text[],
-                        $28::timestamptz[], $29::text[])
+            from unnest($24::uuid[], $25::text[], $26::text[], $27::text[], $28::text[],
+                        $29::timestamptz[], $30::text[])
                 as given (id, subject, roles, division, office, came_at, reference)
             join taken using (id)
         )
@@ -110,29 +110,49 @@ async def by_keys(tx: Transaction, keys: Collection[str]) -> dict[str, Stored]:
 
 
 class Guarded(NamedTuple):
-    """Words that not everybody may see, and what decides on it; `reading` is JSON."""
+    """Words that not everybody may see, and what decides on it; `reading` is JSON.
+
+    `parts` are the offices that the router gave a part in its case.
+    """
 
     number: str
     subject: str | None
     text: str
     place_words: str | None
     accused: str | None
+    accused_office: str | None
     accused_unknown: bool
     reading: str | None
+    parts: tuple[Part, ...]
+    shut_out: ShutOut
+    registration: Registration | None
 
 
 async def guarded(tx: Transaction, petition_id: UUID) -> Guarded | None:
-    """A petition with its newest reading; None when there is none of this id."""
+    """A petition with its newest reading and whom the router shuts out; None if it is not here."""
     row = await tx.fetchrow(
         """
-        select number, subject, text, place_words, accused, accused_unknown,
-               (select doc::text from readings where petition_id = p.id
-                order by n desc limit 1) as reading
-        from petitions p where id = $1
+        select p.number, p.subject, p.text, p.place_words, p.accused, p.accused_office,
+               p.accused_unknown, (select doc::text from readings where petition_id = p.id
+                                   order by n desc limit 1) as reading,
+               r.offices, s.division as out_division, s.office as out_office,
+               g.subject as registrar, g.roles, g.division, g.office, g.came_at, g.reference
+        from petitions p left join receipts r on r.petition_id = p.id
+            left join shut_out s on s.petition_id = p.id
+            left join registrations g on g.petition_id = p.id
+        where p.id = $1
         """,
         petition_id,
     )
-    return None if row is None else Guarded(*row.values())
+    if row is None:
+        return None
+    *petition, offices, out_division, out_office, registrar, roles, division, office, at, no = (
+        row.values()
+    )
+    parts = tuple(Part(*one.split("/", 1)) for one in offices or ())
+    out = ShutOut(out_division, out_office)
+    registration = registrar and Registration(registrar, tuple(roles), division, office, at, no)
+    return Guarded._make((*petition, parts, out, registration))
 
 
 class Supplement(NamedTuple):

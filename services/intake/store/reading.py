@@ -21,8 +21,8 @@ async def unread_page(tx: Transaction, limit: int) -> list[UnreadPetition]:
             for update skip locked
         )
         select id, number, kind, channel, subject, text, category, place_code, lat, lon,
-               place_words, accused, accused_unknown, happened_at, received_at, contact,
-               traceparent
+               place_words, accused, accused_office, accused_unknown, happened_at, received_at,
+               contact, traceparent
         from page join petitions on id = petition_id order by id
         """,
         limit,
@@ -97,6 +97,25 @@ async def queue(tx: Transaction) -> tuple[int, UUID | None]:
     )
     assert row is not None
     return row["depth"], row["oldest"]
+
+
+async def behind(tx: Transaction, most_unread: int, most_waiting: int) -> tuple[int, int]:
+    """How many petitions are unread and how many events wait to be said, up to these.
+
+    The outbox is counted only where the span of its ids says that there may be so many.
+    """
+    row = await tx.fetchrow(
+        """
+        select (select count(*) from (select 1 from unread limit $1) few) as unread,
+               case when (select max(id) from outbox) - (select min(id) from outbox) < $2 - 1
+                    then 0
+                    else (select count(*) from (select 1 from outbox limit $2) few) end as waiting
+        """,
+        most_unread,
+        most_waiting,
+    )
+    assert row is not None
+    return row["unread"], row["waiting"]
 
 
 class KeptReading(NamedTuple):

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from services.intake.decisions.petitions import Part
 from services.intake.decisions.wording import Receipt
 from shared.events import Order, Stage
 from shared.postgres import Transaction
@@ -29,37 +30,55 @@ class Registered(NamedTuple):
 
     division: str
     office: str | None
-    came_at: datetime | None
+    came_at: datetime
     reference: str | None
 
 
+class Said(NamedTuple):
+    """What was said, for a number to call."""
+
+    category: str | None
+    subject: str | None
+    text: str
+
+
 class Found(NamedTuple):
-    """A petition that somebody asks for by its number, and the code they must know."""
+    """A petition that somebody asks for by its number, and the code they must know.
+
+    `decided`: the category that a person gave it. `handed_over`: an outside body has taken it over.
+    """
 
     petition_id: UUID
     query_code: str
+    said: Said
     receipt: Receipt
     registered: Registered | None
+    decided: str | None = None
+    handed_over: bool = False
 
 
 async def by_number(tx: Transaction, number: str) -> Found | None:
     """The receipt of a public number."""
     row = await tx.fetchrow(
         """
-        select p.id, p.query_code, p.number, p.received_at, r.read_at, r.published_at,
+        select p.id, p.query_code, p.category, p.subject, p.text,
+               p.number, p.received_at, r.read_at, r.published_at,
                r.routed_at, r.unit, r.stage, r.next_deadline,
-               g.division, g.office, g.came_at, g.reference
+               g.division, g.office, g.came_at, g.reference, l.category as decided, r.handed_over
         from petitions p join receipts r on r.petition_id = p.id
             left join registrations g on g.petition_id = p.id
+            left join labels l on l.petition_id = p.id
         where p.number = $1
         """,
         number,
     )
     if row is None:
         return None
-    petition_id, query_code, *rest, division, office, came_at, reference = row.values()
+    petition_id, query_code, category, subject, text, *rest = row.values()
+    *rest, division, office, came_at, reference, decided, over = rest
     registered = division and Registered(division, office, came_at, reference)
-    return Found(petition_id, query_code, Receipt(*rest), registered)
+    said = Said(category, subject, text)
+    return Found(petition_id, query_code, said, Receipt(*rest), registered, decided, over)
 
 
 class News(NamedTuple):
@@ -72,6 +91,8 @@ class News(NamedTuple):
     next_deadline: datetime | None
     published_at: datetime | None
     routed_at: datetime
+    parts: tuple[Part, ...] = ()
+    handed_over: bool = False
 
 
 async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
@@ -81,11 +102,14 @@ async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
         update receipts r set
             epoch = news.epoch, seq = news.seq, unit = news.unit, stage = news.stage,
             next_deadline = news.next_deadline,
+            offices = string_to_array(news.offices, chr(31)),
+            handed_over = r.handed_over or news.handed_over,
             published_at = coalesce(r.published_at, news.published_at),
             routed_at = coalesce(r.routed_at, news.routed_at)
         from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::timestamptz[],
-                    $7::timestamptz[], $8::timestamptz[])
-            as news (petition_id, epoch, seq, unit, stage, next_deadline, published_at, routed_at)
+                    $7::timestamptz[], $8::timestamptz[], $9::text[], $10::boolean[])
+            as news (petition_id, epoch, seq, unit, stage, next_deadline, published_at, routed_at,
+                     offices, handed_over)
         where r.petition_id = news.petition_id and (r.epoch, r.seq) < (news.epoch, news.seq)
         returning r.petition_id
         """,
@@ -97,5 +121,8 @@ async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
         [one.next_deadline for one in news],
         [one.published_at for one in news],
         [one.routed_at for one in news],
+        # An array of arrays must be a rectangle: the offices of each travel as one text.
+        ["\x1f".join("/".join(part) for part in one.parts) or None for one in news],
+        [one.handed_over for one in news],
     )
     return {row["petition_id"] for row in rows}

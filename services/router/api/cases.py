@@ -12,12 +12,13 @@ from pydantic import AwareDatetime
 
 from services.router import store
 from services.router.api.cursors import PAGE, step_after
-from services.router.decisions.case import CASE, Case, Clock, as_it_stood
+from services.router.decisions.case import CASE, Case, Clock, after_each, as_it_stood
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import Reason, sentence
-from services.router.decisions.workflow import allowed_actions, may_read
+from services.router.decisions.workflow import allowed_actions, may_know, may_read
 from services.router.handlers.policies import Policies, policies_of
-from services.router.store.history import HistoryRow, Routing
+from services.router.store.cases import NEVER
+from services.router.store.history import HistoryRow
 from shared.events import Order
 from shared.http import Problem, cursor_of, json, officer, process_of
 from shared.identity import Actor
@@ -138,22 +139,36 @@ def clock_view(clock: Clock, now: datetime) -> dict[str, Any]:
 
 @routes.get("/cases/{case_id}/routing", summary="Why did this come to me?")
 async def get_routing(request: Request, case_id: UUID) -> Response:
-    """Each routing decision: rule, policy version, inputs matched, candidates rejected."""
-    case, _, process = await readable(request, case_id)
+    """Each decision about where it goes, the newest first, and each move by a person or a clock.
+
+    Rule, policy version, inputs matched, candidates rejected, and the office that has it by which
+    entry of the duty catalogue.
+    """
+    case, who, process = await readable(request, case_id)
     policy = policies_of(process).of(case.policy)
-    async with process.pool.acquire(timeout=10) as connection:
-        decisions = await store.history.routings(connection, case_id)
-    views = [decision_view(decision, policy) for decision in decisions]
+    steps = [(row, orjson.loads(row.detail)) for row in await steps_for(process, case_id, who)]
+    views = [
+        decision_view(row, reason_of(detail["routing"]), policy)
+        for row, detail in reversed(steps)
+        if "routing" in detail
+    ]
     return json({"case": str(case.id), "holder": case.holder, "decisions": views})
 
 
-def decision_view(decision: Routing, policy: Policy) -> dict[str, Any]:
+async def steps_for(process: Process, case_id: UUID, who: Actor) -> list[HistoryRow]:
+    """The steps of a case that the caller may know of, in order."""
+    async with process.pool.acquire(timeout=10) as connection:
+        rows = await store.history.until(connection, case_id, NEVER)
+    known = may_know(after_each(row.changed for row in rows), who)
+    return [row for row, may in zip(rows, known, strict=True) if may]
+
+
+def decision_view(row: HistoryRow, reason: Reason, policy: Policy) -> dict[str, Any]:
     """A routing decision: what was matched and rejected, and the reason in words."""
-    reason = reason_of(decision.reason)
     return {
-        "at": decision.at,
-        "event": decision.event,
-        "rule": decision.rule,
+        "at": row.at,
+        "event": row.event,
+        "rule": row.rule,
         "policy": reason.policy,
         "matched": dict(reason.matched),
         "rejected": [{"division": d, "rule": r} for d, r in reason.rejected],
@@ -179,14 +194,17 @@ async def get_history(
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
 ) -> Response:
-    """Who did what when, by which rule, and which fields it set; oldest first."""
-    case, _, process = await readable(request, case_id)
+    """Who did what when, by which rule, and which fields it set; oldest first.
+
+    Whoever was shut out for a time is told nothing of that time.
+    """
+    case, who, process = await readable(request, case_id)
     after = Order(0, 0) if cursor is None else step_after(cursor)
-    async with process.pool.acquire(timeout=10) as connection:
-        rows = await store.history.page(connection, case_id, after, limit)
-    steps = [step_view(row) for row in rows]
-    following = cursor_of([rows[-1].epoch, rows[-1].seq]) if len(rows) == limit else None
-    return json({"case": str(case.id), "steps": steps, "cursor": following})
+    steps = await steps_for(process, case_id, who)
+    left = [row for row in steps if (row.epoch, row.seq) > after]
+    page = left[:limit]
+    following = cursor_of([page[-1].epoch, page[-1].seq]) if len(left) > limit else None
+    return json({"case": str(case.id), "steps": list(map(step_view, page)), "cursor": following})
 
 
 def step_view(row: HistoryRow) -> dict[str, Any]:

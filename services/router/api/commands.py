@@ -51,7 +51,7 @@ async def post_command(
     command = parse(await request.body())
     commands = Commands(policies_of(process), process.epoch, process.clock)
     try:
-        async with postgres.transaction(process.pool) as tx:
+        async with postgres.transaction(process.pool, "command") as tx:
             answer = await commands.give(
                 tx,
                 case_id,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from services.router.store.queues import BEGINNING, Place, QueueEntry
 from shared.events import Order
-from shared.http import Problem, parts_of
+from shared.http import Problem, cursor_of, parts_of
 
 PAGE = 100
-BEGINNING = (datetime.fromisoformat("0001-01-01T00:00:00+00:00"), UUID(int=0), "")
 
 
 def step_after(cursor: str) -> Order:
@@ -20,16 +20,23 @@ def step_after(cursor: str) -> Order:
     return Order(epoch, seq)
 
 
-def line_after(cursor: str) -> tuple[datetime, UUID, str]:
-    """The line of a queue that a cursor names. Raises a 422 `Problem`."""
-    due_at, case_id, clock = parts_of(cursor, 3)
+def line_after(cursor: str | None) -> Place:
+    """The line of a queue that a cursor names; without one, before the first. Raises a 422."""
+    if cursor is None:
+        return BEGINNING
+    rank, due_at, case_id, clock = parts_of(cursor, 4)
     try:
-        line = (datetime.fromisoformat(due_at), UUID(case_id), str(clock))
+        line = Place(int(rank), datetime.fromisoformat(due_at), UUID(case_id), str(clock))
     except (TypeError, ValueError, AttributeError) as wrong:
         raise invalid_cursor() from wrong
-    if line[0].tzinfo is None or "\x00" in line[2]:
+    if line.rank not in (0, 1) or line.due_at.tzinfo is None or "\x00" in line.clock:
         raise invalid_cursor()
     return line
+
+
+def line_cursor(entry: QueueEntry) -> str:
+    """The cursor of a line."""
+    return cursor_of([entry.rank, entry.due_at.isoformat(), str(entry.case_id), entry.clock])
 
 
 def queue_after(cursor: str) -> tuple[str, str]:

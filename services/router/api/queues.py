@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from services.router import store
-from services.router.api.cursors import BEGINNING, PAGE, line_after, queue_after
+from services.router.api.cursors import PAGE, line_after, line_cursor, queue_after
 from services.router.decisions.case import CASE
-from services.router.decisions.workflow import accused_reads, allowed_actions, may_read
+from services.router.decisions.workflow import allowed_actions, may_read
 from services.router.handlers.policies import Policies, policies_of
 from services.router.store.cases import NEVER
 from services.router.store.queues import QueueEntry
@@ -48,7 +48,7 @@ async def get_queues(
 async def get_mine(request: Request, cursor: str | None = None, limit: Limit = 50) -> Response:
     """By due date."""
     who, process = officer(request), process_of(request)
-    after = BEGINNING if cursor is None else line_after(cursor)
+    after = line_after(cursor)
     async with process.pool.acquire(timeout=10) as connection:
         entries = await store.queues.page_of_person(connection, who.subject, after, limit)
         held = await store.queues.count_of_person(connection, who.subject)
@@ -72,7 +72,7 @@ async def get_queue_of_office(
     if who.office not in (None, office):
         raise Problem(403, "not-your-office", f"Your token acts for the office {who.office} only.")
     area = known_area(division or who.division, who, policies)
-    after = BEGINNING if cursor is None else line_after(cursor)
+    after = line_after(cursor)
     async with process.pool.acquire(timeout=10) as connection:
         entries = await store.queues.page_of_office(connection, office, area, after, limit)
         counts = await store.queues.counts_under(connection, area, office, ("", ""), QUEUES)
@@ -92,13 +92,16 @@ async def get_queue_of_office(
 async def get_queue(
     request: Request, division: str, cursor: str | None = None, limit: Limit = 50
 ) -> Response:
-    """By due date. Division code, or `city`; needs a token whose area holds the division."""
+    """Emergencies that wait first, then by due date. Division code, or `city`.
+
+    Needs a token whose area holds the division.
+    """
     who, process = officer(request), process_of(request)
     policies = policies_of(process)
     known_area(division, who, policies)
     if who.office is not None:
         raise Problem(403, "not-your-office", f"Your queue is /queues/offices/{who.office}.")
-    after = BEGINNING if cursor is None else line_after(cursor)
+    after = line_after(cursor)
     async with process.pool.acquire(timeout=10) as connection:
         entries = await store.queues.page(connection, division, after, limit)
         held, owned = await counts_of(connection, division, policies)
@@ -142,10 +145,7 @@ def summed(counts: Sequence[dict[str, int]]) -> dict[str, int]:
 
 def listed(entries: Sequence[QueueEntry], limit: int, now: datetime, who: Actor) -> dict[str, Any]:
     """The lines of a page and where the next one begins."""
-    following = None
-    if len(entries) == limit:
-        last = entries[-1]
-        following = cursor_of([last.due_at.isoformat(), str(last.case_id), last.clock])
+    following = line_cursor(entries[-1]) if len(entries) == limit else None
     lines = [line for entry in entries if (line := entry_view(entry, now, who))]
     return {"entries": lines, "cursor": following}
 
@@ -153,7 +153,7 @@ def listed(entries: Sequence[QueueEntry], limit: int, now: datetime, who: Actor)
 def entry_view(entry: QueueEntry, now: datetime, who: Actor) -> dict[str, Any] | None:
     """A line of a queue; none for those who may not know of the case."""
     case = CASE.validate_json(entry.doc)
-    if accused_reads(case, who) or not may_read(case, who):
+    if not may_read(case, who):
         return None
     why: Literal["held", "clock"] = "clock" if entry.clock else "held"
     return {

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Request, Response
 
 from services.router.decisions.policy import Office, Policy
 from services.router.handlers.policies import policies_of
-from shared.clock import wall
 from shared.divisions import CITY, DivisionCode, parent, tier_of
 from shared.http import Problem, json, process_of
 
@@ -16,9 +15,10 @@ routes = APIRouter(tags=["who answers for what"])
 
 
 def policy_of(request: Request) -> Policy:
-    """The policy in force, as it is today."""
-    policy = policies_of(process_of(request)).current
-    return policy.on(wall().astimezone(policy.calendar.zone).date())
+    """The policy in force, as it is today (promise time)."""
+    process = process_of(request)
+    policy = policies_of(process).current
+    return policy.on(process.clock.now().astimezone(policy.calendar.zone).date())
 
 
 @routes.get("/divisions/{code}", summary="A division, and those right below it")
@@ -40,7 +40,10 @@ async def get_division(request: Request, code: str) -> Response:
 
 @routes.get("/offices", summary="The office registry")
 async def get_offices(request: Request) -> Response:
-    """Desks, departments, utilities, committees, outside bodies; and the divisions they serve."""
+    """Desks, departments, utilities, committees, outside bodies: where and when they serve.
+
+    Those of yesterday and of tomorrow too: `valid_to` is the first day without it.
+    """
     offices = policy_of(request).duties.offices.values()
     return json({"offices": [office_view(office) for office in offices]})
 
@@ -54,6 +57,9 @@ def office_view(office: Office) -> dict[str, Any]:
         "kind": office.kind,
         "divisions": sorted(office.divisions) or ["*"],
         "phone": office.phone,
+        "of_community": office.of_community,
+        "valid_from": office.valid_from,
+        "valid_to": office.valid_to,
     }
 
 
@@ -63,7 +69,7 @@ async def get_duty(
     category: Annotated[str, Query(max_length=20)],
     division: Annotated[str, Query(max_length=15)] = CITY,
 ) -> Response:
-    """The entry of the duty catalogue that decides, and whether a community may lead."""
+    """The entry of the duty catalogue that decides today, and whether a community may lead."""
     policy = policy_of(request)
     row = policy.categories.get(category)
     if row is None:
@@ -77,6 +83,7 @@ async def get_duty(
         {
             "category": category,
             "division": division,
+            "entry": duty.division,
             "community_may_lead": row.community_may_lead,
             "lead": office_view(duty.lead),
             "assisting": [office_view(office) for office in duty.assisting],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -24,6 +24,7 @@ from shared.events import (
     Stage,
     Track,
     Urgency,
+    fingerprint,
 )
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -67,7 +68,9 @@ class Case:
 
     `accused` is the division that was named, `accused_division` the one that is shut out: nobody
     in it or below sees or holds the case. While who is accused is unknown (`accused_unknown`) that
-    is the smallest division the case names. `cleared`: a person said that no division is accused.
+    is the smallest division the case names. `accused_office` is the office that was named: wherever
+    it serves, nobody of it sees the case, and it has no part in it. `cleared`: a person said that
+    nobody is accused.
     `street_leads`: a community may not lead such a matter [Beijing 17]; it may start there, to be
     verified. `ordered` is the last order of escalation that was answered.
 
@@ -102,6 +105,7 @@ class Case:
     accused: str | None = None
     accused_division: str | None = None
     accused_unknown: bool = False
+    accused_office: str | None = None
     accusation: bool = False
     cleared: bool = False
     street_leads: bool = False
@@ -134,6 +138,14 @@ class Case:
     def is_open(self) -> bool:
         """Whether anybody still has to do something."""
         return self.stage in OPEN_STAGES
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it stands on top of its queue: an emergency, or what may be one, that waits.
+
+        [domain B3.1]
+        """
+        return self.urgency == "U1" and self.stage == "registered"
 
     @property
     def next_deadline(self) -> datetime | None:
@@ -200,6 +212,14 @@ def as_it_stood(changes: Sequence[bytes | str]) -> Case | None:
     return CASE.validate_python(whole) if whole else None
 
 
+def after_each(changes: Iterable[bytes | str]) -> Iterator[Case]:
+    """A case after each of these steps, as `changed_fields` wrote them."""
+    whole: dict[str, object] = {}
+    for change in changes:
+        whole.update(orjson.loads(change))
+        yield CASE.validate_python(whole)
+
+
 def milliseconds(start: datetime, then: datetime) -> int:
     """How long after the start, in whole milliseconds."""
     return (then - start) // MILLISECOND
@@ -242,9 +262,17 @@ def snapshot(case: Case, unit: str) -> CaseSnapshot:
         closing_tier=case.closing_tier,
         restricted=case.restricted,
         accused_division=case.accused_division,
+        accused_office=case.accused_office,
         policy=case.policy,
         calendar=case.calendar,
     )
+
+
+def fingerprint_of(case: Case) -> str:
+    """What escalation must have armed of a case, as the census compares it."""
+    start = case.received_at
+    clocks = ((c.name, c.generation, milliseconds(start, c.due_at)) for c in case.clocks)
+    return fingerprint(case.holder, clocks)
 
 
 def clock_snapshot(case: Case, clock: Clock) -> ClockSnapshot:

@@ -17,7 +17,7 @@ from services.router.decisions.case import Case, Clock, but
 from services.router.decisions.policy import ClockRule, Policy, elapsed
 from services.router.decisions.routing import holder_for, office_for
 from shared.business_time import Due, due, due_within_duty
-from shared.divisions import CITY, Tier, is_within, next_tier, tier_of
+from shared.divisions import CITY, Tier, dispatcher_of, is_within, next_tier, tier_of
 from shared.events import OnBreach
 
 DEPARTMENT = "department_officer"
@@ -49,13 +49,29 @@ def owner_of(rule: ClockRule, case: Case, policy: Policy) -> Owner:
 
 
 def lead_of(case: Case, policy: Policy) -> Owner:
-    """Who leads: the holder, but of what only starts below the street its lead office there."""
+    """Who leads: the holder, but of what only starts below the street its lead office there.
+
+    Where no office may have it, the desk of the street leads.
+    """
     holder = Owner(case.holder, case.role, case.office)
-    if case.stage == "registered" or not case.street_leads or case.office is not None:
+    starts_here = case.street_leads and tier_of(case.holder) in REACHABLE_ON_FOOT
+    if case.stage == "registered" or not starts_here:
         return holder
     street = holder_for(Tier.STREET, case.place, case.accused_division, policy)
-    office = office_for(case.category, street, policy)
-    return holder if office is None else Owner(street, DEPARTMENT, office)
+    office = office_of(case, street, policy)
+    role = dispatcher_of(street) if office is None else DEPARTMENT
+    return Owner(street, role, office)
+
+
+def office_of(case: Case, division: str, policy: Policy) -> str | None:
+    """The office that is to hold a case in a division; None where its own desk does.
+
+    Nobody but desks while it is not known who is accused: it may be any office, and is likeliest
+    the one that would lead. Petition Regs 30, 46. [law]
+    """
+    if case.accused_unknown:
+        return None
+    return office_for(case.category, division, case.accused_office, policy)
 
 
 def applies(rule: ClockRule, case: Case, policy: Policy) -> bool:
@@ -241,6 +257,27 @@ def stop(case: Case, names: Collection[str], on_time: Mapping[str, bool]) -> Cas
         generations[name] += 1
     running = tuple(clock for clock in case.clocks if clock.name not in names)
     return but(case, clocks=running, generations=generations, on_time=on_time)
+
+
+def shortened(case: Case, names: Collection[str], policy: Policy, now: datetime) -> Case:
+    """After a correction: what these promises have too much is cut, from the start that they had.
+
+    Never lengthened: a promise that was made stands. What would be past already is due after the
+    policy's grace. [ours]
+    """
+    generations = dict(case.generations)
+    clocks: list[Clock] = []
+    for clock in case.clocks:
+        rule = policy.clocks[clock.name]  # type: ignore[index]
+        if clock.name in names:
+            due_of_it = due_of(rule, case, clock.started_at, policy).at
+            due_at = with_grace(due_of_it, policy, now)
+            if due_at < clock.due_at:
+                generations[clock.name] += 1
+                generation = generations[clock.name]
+                clock = new_clock(rule, case, generation, clock.started_at, due_at, policy)
+        clocks.append(clock)
+    return but(case, clocks=tuple(clocks), generations=generations)
 
 
 def reassign(case: Case, policy: Policy) -> Case:

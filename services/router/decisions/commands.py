@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from services.router.decisions.case import Case, but
 from services.router.decisions.routing import Facts
@@ -18,6 +27,7 @@ from shared.events import Sign as OfSign
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]+$")]
 Text = Annotated[Word, Field(max_length=4_000)]
+OfficeId = Annotated[Word, Field(max_length=60)]
 NOBODY = "none"
 
 
@@ -28,9 +38,10 @@ class _Command(BaseModel):
 class Classify(_Command):
     """Say what it is about; with a place known, the first tier follows at once.
 
-    `accused` names the division that is accused, which then never sees the case; "none" says
-    that no division is. Left out, what is known of the accused stands; so do the signs. Of a case
-    that somebody holds already it is a correction, and `note` says why.
+    `accused` names the division that is accused, `accused_office` the office, which then never see
+    the case; "none" says that nobody is. What is named takes the place of all that was known of
+    the accused; left out, that stands; so do the signs. Of a case that somebody holds already it
+    is a correction, and `note` says why.
     """
 
     command: Literal["classify"]
@@ -38,6 +49,14 @@ class Classify(_Command):
     signs: tuple[OfSign, ...] | None = None
     note: Text | None = None
     accused: Annotated[str, Field(pattern=r"^(none|[0-9]{6}([0-9]{3}){0,3})$")] | None = None
+    accused_office: OfficeId | None = None
+
+    @model_validator(mode="after")
+    def nobody_or_somebody(self) -> Self:
+        """Who is accused is somebody, or nobody."""
+        if self.accused == NOBODY and self.accused_office is not None:
+            raise PydanticCustomError("accused", 'with "none" no office is accused either')
+        return self
 
 
 class Place(_Command):
@@ -100,7 +119,7 @@ class Reroute(_Command):
 
     command: Literal["reroute"]
     division: str
-    office: Annotated[Word, Field(max_length=60)] | None = None
+    office: OfficeId | None = None
     reason: Literal["correction", "workload", "competence", "agreed"]
     note: Text | None = None
 
@@ -171,7 +190,12 @@ class ApplyOrder:
     action: Literal["promote", "supervise"]
 
 
-Command: TypeAlias = OfficerCommand | Open | Supplement | ApplyOrder
+@dataclass(frozen=True, slots=True)
+class Republish:
+    """Somebody who listens has missed something of the case: say it again, whole."""
+
+
+Command: TypeAlias = OfficerCommand | Open | Supplement | ApplyOrder | Republish
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,14 +41,14 @@ async def update(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID
         """
         update cases c
         set number = n.number, open = n.open, holder = n.holder, role = n.role, stage = n.stage,
-            office = n.office, signed_by = n.signed_by,
+            office = n.office, signed_by = n.signed_by, rank = n.rank,
             next_deadline = n.next_deadline, version = n.version, epoch = n.epoch, seq = n.seq,
             doc = n.doc
         from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[],
                     $7::timestamptz[], $8::int[], $9::int[], $10::int[], $11::json[],
-                    $12::text[], $13::text[])
+                    $12::text[], $13::text[], $14::smallint[])
              as n (case_id, number, open, holder, role, stage, next_deadline, version, epoch, seq,
-                   doc, office, signed_by)
+                   doc, office, signed_by, rank)
         where c.case_id = n.case_id
         """,
         *columns(cases, documents),
@@ -57,7 +57,7 @@ async def update(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID
 
 CASE_COLUMNS = (
     "case_id", "number", "open", "holder", "role", "stage", "next_deadline", "version", "epoch",
-    "seq", "doc", "office", "signed_by",
+    "seq", "doc", "office", "signed_by", "rank",
 )  # fmt: skip
 
 
@@ -77,4 +77,5 @@ def columns(cases: Sequence[Case], documents: Mapping[UUID, str]) -> tuple[list[
         [documents[case.id] for case in cases],
         [case.office for case in cases],
         [case.signed_by for case in cases],
+        [0 if case.is_first else 1 for case in cases],
     )

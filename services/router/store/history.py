@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
-import orjson
 
-from shared.events import Order
 from shared.postgres import Transaction
 
 
@@ -33,33 +31,9 @@ class HistoryRow(NamedTuple):
     changed: str
 
 
-class Routing(NamedTuple):
-    """A decision about where a case goes; `reason` as it was written, to be read by the caller."""
-
-    at: datetime
-    event: str
-    rule: str
-    reason: dict[str, Any]
-
-
 async def add(tx: Transaction, rows: Sequence[HistoryRow]) -> None:
     """What happened, step by step."""
     await tx.copy_records_to_table("history", records=rows, columns=HistoryRow._fields)
-
-
-async def page(tx: Transaction, case_id: UUID, after: Order, limit: int) -> list[HistoryRow]:
-    """A case's steps in order, after one of them."""
-    rows = await tx.fetch(
-        """
-        select case_id, seq, epoch, version, at, event, transitions, rule, actor, role, division,
-               caused_by, detail, changed
-        from history where case_id = $1 and (epoch, seq) > ($2, $3) order by epoch, seq limit $4
-        """,
-        case_id,
-        *after,
-        limit,
-    )
-    return [row_of(row) for row in rows]
 
 
 def row_of(row: asyncpg.Record) -> HistoryRow:
@@ -79,17 +53,3 @@ async def until(tx: Transaction, case_id: UUID, moment: datetime) -> list[Histor
         moment,
     )
     return [row_of(row) for row in rows]
-
-
-async def routings(tx: Transaction, case_id: UUID) -> list[Routing]:
-    """Each decision about where a case goes, newest first."""
-    rows = await tx.fetch(
-        """
-        select at, event, rule, detail -> 'routing' as routing from history
-        where case_id = $1 and detail -> 'routing' is not null order by epoch desc, seq desc
-        """,
-        case_id,
-    )
-    return [
-        Routing(row["at"], row["event"], row["rule"], orjson.loads(row["routing"])) for row in rows
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,9 +15,22 @@ from shared.divisions import CITY
 from shared.postgres import Transaction
 
 
+class Place(NamedTuple):
+    """A place in a queue: emergencies that wait first (rank 0), then by due date."""
+
+    rank: int
+    due_at: datetime
+    case_id: UUID
+    clock: str
+
+
+BEGINNING = Place(0, datetime(1, 1, 1, tzinfo=UTC), UUID(int=0), "")
+
+
 class QueueEntry(NamedTuple):
     """A line of a queue: a case held there (`clock` empty) or a clock owned there."""
 
+    rank: int
     due_at: datetime
     case_id: UUID
     clock: str
@@ -53,27 +66,26 @@ async def add_duties(tx: Transaction, cases: Sequence[Case]) -> None:
     )
 
 
-async def page(
-    tx: Transaction, division: str, after: tuple[datetime, UUID, str], limit: int
-) -> list[QueueEntry]:
-    """Cases held and clocks owned by a division, by due date, after a place in the listing."""
+async def page(tx: Transaction, division: str, after: Place, limit: int) -> list[QueueEntry]:
+    """Cases held and clocks owned by a division, in order, after a place in the listing."""
     rows = await tx.fetch(
         """
         select * from (
-            (select next_deadline as due_at, case_id, '' as clock, role, doc from cases
-             where open and holder = $1 and (next_deadline, case_id, '') > ($2, $3, $4)
-             order by next_deadline, case_id limit $5)
+            (select rank, next_deadline as due_at, case_id, '' as clock, role, doc from cases
+             where open and holder = $1 and (rank, next_deadline, case_id) > ($2::smallint, $3, $4)
+             order by rank, next_deadline, case_id limit $5)
             union all
-            (select d.due_at, d.case_id, d.clock, d.role, c.doc
+            (select 1::smallint, d.due_at, d.case_id, d.clock, d.role, c.doc
              from duties d join cases c using (case_id)
              where d.division = $1 and d.office is null
-               and (d.due_at, d.case_id, d.clock) > ($2, $3, $4)
+               and (d.due_at, d.case_id, d.clock) > ($6, $7, $8)
              order by d.due_at, d.case_id, d.clock limit $5)
-        ) both_ order by due_at, case_id, clock limit $5
+        ) both_ order by rank, due_at, case_id, clock limit $5
         """,
         division,
-        *after,
+        *after[:3],
         limit,
+        *(after if after.rank else BEGINNING)[1:],
     )
     return [entry_of(row) for row in rows]
 
@@ -82,19 +94,23 @@ async def page_of_office(
     tx: Transaction,
     office: str,
     division: str,
-    after: tuple[datetime, UUID, str],
+    after: Place,
     limit: int,
 ) -> list[QueueEntry]:
-    """Cases held and clocks owned by an office in a division and what lies in it, by due date."""
+    """Cases held and clocks owned by an office in a division and what lies in it, by due date.
+
+    What waits at a desk is of no office, nor signed by anybody: emergencies stand in neither queue.
+    """
     rows = await tx.fetch(
         """
         select * from (
-            (select next_deadline as due_at, case_id, '' as clock, role, doc from cases
+            (select 1::smallint as rank, next_deadline as due_at, case_id, '' as clock, role, doc
+             from cases
              where open and office = $1 and starts_with(holder, $2)
-               and (next_deadline, case_id, '') > ($3, $4, $5)
+               and (next_deadline, case_id) > ($3, $4)
              order by next_deadline, case_id limit $6)
             union all
-            (select d.due_at, d.case_id, d.clock, d.role, c.doc
+            (select 1::smallint, d.due_at, d.case_id, d.clock, d.role, c.doc
              from duties d join cases c using (case_id)
              where d.office = $1 and starts_with(d.division, $2)
                and (d.due_at, d.case_id, d.clock) > ($3, $4, $5)
@@ -103,24 +119,25 @@ async def page_of_office(
         """,
         office,
         "" if division == CITY else division,
-        *after,
+        *after[1:],
         limit,
     )
     return [entry_of(row) for row in rows]
 
 
 async def page_of_person(
-    tx: Transaction, subject: str, after: tuple[datetime, UUID, str], limit: int
+    tx: Transaction, subject: str, after: Place, limit: int
 ) -> list[QueueEntry]:
     """The open cases that a person signed, by due date."""
     rows = await tx.fetch(
         """
-        select next_deadline as due_at, case_id, '' as clock, role, doc from cases
-        where open and signed_by = $1 and (next_deadline, case_id, '') > ($2, $3, $4)
-        order by next_deadline, case_id limit $5
+        select 1::smallint as rank, next_deadline as due_at, case_id, '' as clock, role, doc
+        from cases
+        where open and signed_by = $1 and (next_deadline, case_id) > ($2, $3)
+        order by next_deadline, case_id limit $4
         """,
         subject,
-        *after,
+        *after[1:3],
         limit,
     )
     return [entry_of(row) for row in rows]
@@ -183,4 +200,6 @@ async def counts_under(
 
 def entry_of(row: asyncpg.Record) -> QueueEntry:
     """A line as it is read."""
-    return QueueEntry(row["due_at"], row["case_id"], row["clock"], row["role"], row["doc"].encode())
+    return QueueEntry(
+        row["rank"], row["due_at"], row["case_id"], row["clock"], row["role"], row["doc"].encode()
+    )

@@ -11,16 +11,18 @@ model     the value
 """
 
 from services.router.decisions.policy.model import ClockRule, Policy, parse_policy
-from services.router.decisions.policy.offices import Office
+from services.router.decisions.policy.offices import EVERYWHERE, Duty, Office
 from services.router.decisions.policy.parts import Part, read_part
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.settings import Settings
 from services.router.decisions.policy.terms import ClockName, ClockOwner, Role, elapsed
 
 __all__ = [
+    "EVERYWHERE",
     "ClockName",
     "ClockOwner",
     "ClockRule",
+    "Duty",
     "Office",
     "Part",
     "Policy",

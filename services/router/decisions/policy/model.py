@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final, Literal
 
-from services.router.decisions.policy.offices import Duties, Duty, read_duties, read_offices
+from services.router.decisions.policy.offices import Duties, Duty, Office, read_duties, read_offices
 from services.router.decisions.policy.parts import Part
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.sections import ClockSettings
@@ -94,9 +94,17 @@ class Policy:
     duty_hours: Mapping[Literal["grid", "offices"], DutyHours]
     day: date = date.max
 
-    def on(self, day: date) -> "Policy":
-        """The policy of that day: divisions and offices that are past or to come are not in it."""
-        return _on(self, day)
+    def on(self, day: date, today: date | None = None) -> "Policy":
+        """The policy of that day: divisions and offices that are past or to come are not in it.
+
+        With `today`, the offices are those of another day: who answers now in divisions of then.
+        """
+        return _on(self, day, today or day)
+
+    def office(self, id_: str) -> Office | None:
+        """An office that exists on the day of the policy; the registry knows the others too."""
+        found = self.duties.offices.get(id_)
+        return found if found is not None and found.exists(self.day.isoformat()) else None
 
     def duty(self, category: CategoryCode, division: str) -> Duty | None:
         """Who leads a matter in a division, and who assists; None for what nobody knows."""
@@ -122,10 +130,10 @@ class Policy:
 
 
 @lru_cache(maxsize=64)
-def _on(policy: Policy, day: date) -> Policy:
-    today = day.isoformat()
-    listed = {code: row for code, row in policy.divisions.items() if _exists(row, today)}
-    return replace(policy, divisions=listed, day=day)
+def _on(policy: Policy, day: date, today: date) -> Policy:
+    then = day.isoformat()
+    listed = {code: row for code, row in policy.divisions.items() if _exists(row, then)}
+    return replace(policy, divisions=listed, day=today)
 
 
 def _exists(row: DivisionRow, day: str) -> bool:

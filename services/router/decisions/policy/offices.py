@@ -3,17 +3,17 @@
 The catalogue names, for a category and a division, the office that leads and those that assist;
 the row of the narrowest division that a place lies in decides, `*` is everywhere. Every category
 has, in every division and on every day, a lead that exists and serves it, or the policy is
-refused and the gap is named.
+refused and the gap is named. So is an entry for a division that its offices never serve.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 from services.router.decisions.policy.parts import Part, typed_rows
 from services.router.decisions.policy.problems import Problem
-from shared.divisions import CITY, DivisionCode, parent
+from shared.divisions import CITY, DivisionCode, is_within, parent
 from shared.events import CategoryCode, CategoryRow, DivisionRow, DutyRow, OfficeKind, OfficeRow
 
 EVERYWHERE: Final = "*"
@@ -23,7 +23,10 @@ _LAST: Final = date.max.isoformat()
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """A desk, department, utility, committee or outside body. `divisions` is empty for all."""
+    """A desk, department, utility, committee or outside body. `divisions` is empty for all.
+
+    `of_community`: a body of a community, which holds only what a community may lead.
+    """
 
     id: str
     zh: str
@@ -33,6 +36,17 @@ class Office:
     phone: str | None
     since: str
     until: str
+    of_community: bool = False
+
+    @property
+    def valid_from(self) -> str | None:
+        """The first day of it; None for no limit."""
+        return None if self.since == _FIRST else self.since
+
+    @property
+    def valid_to(self) -> str | None:
+        """The first day without it; None for no limit."""
+        return None if self.until == _LAST else self.until
 
     def exists(self, day: str) -> bool:
         """Whether there is such an office on a day."""
@@ -42,13 +56,24 @@ class Office:
         """Whether it answers in a division: one of its own, or one that lies in one of them."""
         return not self.divisions or any(code in self.divisions for code in _upwards(division))
 
+    def reaches(self, division: str) -> bool:
+        """Whether it answers in a division, or somewhere in it."""
+        within = any(is_within(code, division) for code in self.divisions)
+        return within or self.serves(division)
+
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """An entry of the catalogue: who leads, and who assists."""
+    """An entry of the catalogue: who leads, and who assists, in which division; `*` for all."""
 
     lead: Office
     assisting: tuple[Office, ...]
+    division: str = EVERYWHERE
+
+    def there(self, division: str, day: str) -> "Duty":
+        """The entry with those who assist in this division on this day."""
+        kept = tuple(one for one in self.assisting if one.exists(day) and one.serves(division))
+        return self if kept == self.assisting else replace(self, assisting=kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +88,7 @@ class Duties:
         today = day.isoformat()
         for duty in self.candidates(category, division):
             if duty.lead.exists(today):
-                return duty
+                return duty.there(division, today)
         return None
 
     def candidates(self, category: CategoryCode, division: str) -> Iterator[Duty]:
@@ -99,6 +124,7 @@ def read_offices(
             phone=row.phone,
             since=row.valid_from or _FIRST,
             until=row.valid_to or _LAST,
+            of_community=row.of_community,
         )
     return found
 
@@ -142,10 +168,17 @@ def read_duties(
             wrong.append("this is not a listed category")
         if row.division != EVERYWHERE and row.division not in divisions:
             wrong.append(f"{row.division!r} is not a listed division; write * for all")
+        named = [offices[one] for one in (row.lead, *assisting) if one in offices]
+        wrong += [
+            f"{one.id!r} serves nothing in {row.division}"
+            for one in named
+            if row.division != EVERYWHERE and not one.reaches(row.division)
+        ]
         problems.extend(part.problem(row.category, said, row=n) for said in wrong)
         if not wrong:
-            duty = Duty(offices[row.lead], tuple(offices[one] for one in assisting))
-            entries.setdefault((row.category, row.division), []).append(duty)
+            lead, *others = named
+            entry = Duty(lead, tuple(others), row.division)
+            entries.setdefault((row.category, row.division), []).append(entry)
     duties = Duties(offices, entries)
     if not any(problem.file == part.file for problem in problems):
         problems.extend(

@@ -4,7 +4,7 @@ route(facts, policy)  -> Assigned            to the division that the category a
                        | WaitsForDispatcher  where a person decides first: a queue, no guess
                        | HandOff             to an outside body, by the duty dispatcher
 holder_for(tier, …)   the division that holds a case at a tier: never the accused, nor below it
-office_for(…)         the office that holds it there, of the duty catalogue
+office_for(…)         the office that holds it there, of the duty catalogue: never the accused
 lowest_tier(…)        the lowest tier that may hold a matter: for first tiers and promotions
 sentence(reason, …)   why, in English or Chinese
 """
@@ -19,8 +19,9 @@ from services.router.decisions.routing.facts import (
 from services.router.decisions.routing.holders import (
     holder_for,
     lowest_tier,
+    may_be_accused,
+    may_hold,
     office_for,
-    role_of,
     smallest_known,
 )
 from services.router.decisions.routing.reasons import Language, Reason, Rule, sentence
@@ -37,8 +38,9 @@ __all__ = [
     "WaitsForDispatcher",
     "holder_for",
     "lowest_tier",
+    "may_be_accused",
+    "may_hold",
     "office_for",
-    "role_of",
     "route",
     "sentence",
     "smallest_known",

@@ -13,9 +13,10 @@ from shared.events import Candidate, CategoryCode, PetitionReceived, Sign, Track
 class Facts:
     """What is known of a petition when it is routed. `confirmed`: a person set the category.
 
-    Of a case that is routed again: `cleared`, a person said that no division is accused;
+    Of a case that is routed again: `cleared`, a person said that nobody is accused;
     `shut_out`, the division that may not see it so far; `begun`, it was verified, or the street
-    or the district had it, so it does not start at the bottom again.
+    or the district had it, so it does not start at the bottom again; `street_decides`, those who
+    say what it is about have it only to start with, as what they may not lead.
     """
 
     division: str
@@ -30,10 +31,12 @@ class Facts:
     placed_by: Literal["code", "coordinates", "name", "none"] = "none"
     place: str | None = None
     accused: str | None = None
+    accused_office: str | None = None
     accusation: bool = False
     cleared: bool = False
     shut_out: str | None = None
     begun: bool = False
+    street_decides: bool = False
 
     @classmethod
     def of(cls, petition: PetitionReceived) -> "Facts":
@@ -51,6 +54,7 @@ class Facts:
             placed_by=reading.placed_by,
             place=reading.place,
             accused=petition.accused,
+            accused_office=petition.accused_office,
             accusation=petition.accusation,
         )
 

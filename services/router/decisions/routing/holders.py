@@ -2,40 +2,49 @@
 
 from typing import Final
 
-from services.router.decisions.policy import Policy, Role
+from services.router.decisions.policy import Office, Policy
 from services.router.decisions.routing.reasons import Rule
 from shared import divisions
-from shared.divisions import DivisionCode, Tier, ancestor, is_within, parent, tier_of
-from shared.events import CategoryRow, OfficeKind, Urgency
+from shared.divisions import LADDER, DivisionCode, Tier, ancestor, is_within, parent, tier_of
+from shared.events import CategoryCode, CategoryRow, OfficeKind, Urgency
 
-ORDER: Final = {tier: n for n, tier in enumerate(Tier)}
-_ROLES: Final[dict[Tier | None, Role]] = {
-    Tier.GRID: "grid_head",
-    Tier.COMMUNITY: "community_officer",
-    Tier.STREET: "street_dispatcher",
-    Tier.DISTRICT: "district_dispatcher",
-    None: "city_dispatcher",
-}
 _WITH_OFFICES: Final = (Tier.STREET, Tier.DISTRICT)
 _HOLD_NOTHING: Final[frozenset[OfficeKind]] = frozenset({"desk", "outside"})
 _SHIELDED_FAMILIES: Final = frozenset("RSE")
 
 
-def role_of(division: DivisionCode) -> Role:
-    """Who answers for what a division holds, and is its dispatcher."""
-    return _ROLES[tier_of(division)]
-
-
-def office_for(category: str | None, division: str, policy: Policy) -> str | None:
+def office_for(
+    category: str | None, division: str, accused_office: str | None, policy: Policy
+) -> str | None:
     """The office that holds a matter in a division; None where the division's own desk does.
 
     From the street up, where departments are, the lead of the duty catalogue; a grid or community
     that holds a matter leads it itself. An outside body holds no case of ours. [domain B3.8, ours]
+    The accused office holds none either: the desk does in its place. Petition Regs 30, 46. [law]
     """
     if category is None or tier_of(DivisionCode(division)) not in _WITH_OFFICES:
         return None
     duty = policy.duty(category, division)
-    return None if duty is None or duty.lead.kind in _HOLD_NOTHING else duty.lead.id
+    if duty is None or duty.lead.id == accused_office or not may_hold(duty.lead, category, policy):
+        return None
+    return duty.lead.id
+
+
+def may_hold(office: Office, category: CategoryCode, policy: Policy) -> bool:
+    """Whether an office may hold a matter where it serves.
+
+    A desk is its division's own, an outside body holds no case of ours, and a body of the community
+    holds nothing that a community may not lead. [Beijing 17]
+    """
+    if office.kind in _HOLD_NOTHING:
+        return False
+    return not office.of_community or policy.categories[category].community_may_lead
+
+
+def may_be_accused(office: str | None, policy: Policy) -> bool:
+    """Whether an office can be named as the accused: not a desk, whose division is accused then."""
+    found = policy.duties.offices.get(office or "")
+    return found is not None and found.kind != "desk"
 
 
 def holder_for(tier: Tier, place: str, accused: str | None, policy: Policy) -> DivisionCode:
@@ -72,7 +81,7 @@ def lowest_tier(
         floors.append((skip_to.confirmed_mass_incident, "B3.4/mass-incident"))
     if begun and not row.community_may_lead:
         floors.append((Tier.STREET, "B3.8/may-not-lead"))
-    return max(floors, key=lambda floor: ORDER[floor[0]], default=None)
+    return max(floors, key=lambda floor: LADDER.index(floor[0]), default=None)
 
 
 def is_shielded(row: CategoryRow) -> bool:

@@ -7,18 +7,20 @@ words. The rule ids name the paragraph of the first-tier rules:
     B3.5 motto: small -> grid, big -> community, hard -> street   B3.6 signs of a mass incident
     B3.7 never the accused   B3.8 never led by a community that may not
     B3.9 the address decides; without one the dispatcher does
+    moved  by a person's or a clock's step, not by these rules
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from services.router.decisions.policy import Policy
+from services.router.decisions.policy import EVERYWHERE, Policy
 from shared.divisions import CITY, Tier
 
 Rule: TypeAlias = Literal[
     "B3.1/emergency",
     "B3.1/emergency-suspected",
+    "B3.1/follow-up",
     "B3.2/legal-route",
     "B3.4/category-tier",
     "B3.4/enforcement",
@@ -30,11 +32,16 @@ Rule: TypeAlias = Literal[
     "B3.7/accused",
     "B3.7/accused-unknown",
     "B3.8/may-not-lead",
+    "B3.8/street-decides",
+    "B3.8/verified",
     "B3.9/reading-failed",
     "B3.9/no-category",
     "B3.9/not-sure",
     "B3.9/no-district",
     "B3.9/place-too-coarse",
+    "moved/promoted",
+    "moved/rerouted",
+    "moved/returned",
 ]
 Language: TypeAlias = Literal["en", "zh"]
 
@@ -73,6 +80,8 @@ def _value(name: str, value: str, language: Language, policy: Policy | None) -> 
         return _TIERS[language][value]
     if name == "accusation" and value == "submitter":
         return _SUBMITTER[language]
+    if name == "duty_division" and value == EVERYWHERE:
+        return _EVERYWHERE[language]
     return _named(value, language, policy) if name in _CODES else value
 
 
@@ -83,7 +92,12 @@ def _named(code: str, language: Language, policy: Policy | None) -> str:
     if category is not None:
         return f"{code} ({category.en})" if language == "en" else f"{code}{category.zh}"
     division = policy.divisions.get(code) if policy else None
-    return code if division is None else f"{division.name} ({code})"
+    if division is not None:
+        return f"{division.name} ({code})"
+    office = policy.duties.offices.get(code) if policy else None
+    if office is not None:
+        return office.en if language == "en" else office.zh
+    return code
 
 
 def _in(en: str, zh: str) -> dict[Language, str]:
@@ -100,6 +114,10 @@ _RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
         "This may be an emergency ({suspected}), but the reading is not sure: the dispatcher looks"
         " at it first.",
         "可能属紧急事项（{suspected}），但识别把握不足：由调度员优先核实。",
+    ),
+    "B3.1/follow-up": _in(
+        "The outside body has it; the named carers of {to} go on with it as a service.",
+        "已转交有关专业机构，由{to}的责任人员作为服务事项跟进。",
     ),
     "B3.2/legal-route": _in(
         "{category} has a legal route of its own: the dispatcher tells the person the route;"
@@ -152,6 +170,16 @@ _RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
         " goes to the {tier}.",
         "{category}已经启动办理，社区不得牵头，由{tier}办理。",
     ),
+    "B3.8/street-decides": _in(
+        "The community had what it may not lead, and says that it is {category}: the dispatcher of"
+        " the street decides.",
+        "社区承接的是其不得牵头的事项，现提出应为{category}：由街道调度员审定。",
+    ),
+    "B3.8/verified": _in(
+        "{category} was verified where it lies; a community may not lead it, so it went on from"
+        " {from} to {to}.",
+        "{category}已现场核实，社区不得牵头，由{from}转{to}办理。",
+    ),
     "B3.9/reading-failed": _in(
         "The petition could not be read: the dispatcher of the smallest division known reads it.",
         "未能自动识别：由已知最小辖区的调度员阅办。",
@@ -176,10 +204,24 @@ _RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
         " finds the exact one.",
         "{category}的首办层级为{tier}，但地点仅知{place}：由其调度员核实具体地点。",
     ),
+    "moved/promoted": _in(
+        "It went up from {from} to {to} ({why}).", "由{from}升级至{to}（{why}）。"
+    ),
+    "moved/rerouted": _in(
+        "A dispatcher gave it from {from} to {to} ({why}).", "由调度员从{from}改派至{to}（{why}）。"
+    ),
+    "moved/returned": _in(
+        "{from} returned it ({why}): the dispatcher of {to} decides.",
+        "{from}退回（{why}）：由{to}的调度员确定。",
+    ),
 }
 
-_CODES: Final = frozenset({"category", "suggested", "suspected", "place", "accused", "accusation"})
+_CODES: Final = frozenset({
+    "category", "suggested", "suspected", "place", "accused", "accused_office", "accusation",
+    "from", "to", "office", "lead_office", "duty_division",
+})  # fmt: skip
 _CITY: Final = _in("the city", "全市")
+_EVERYWHERE: Final = _in("everywhere", "全市")
 _SUBMITTER: Final = _in("the submitter says so", "诉求人反映")
 _TIERS: Final[Mapping[Language, Mapping[str, str]]] = {
     "en": {tier: tier for tier in Tier},
@@ -200,6 +242,16 @@ _INPUTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "Words for the suspicion: {mass_incident_words}.", "疑似依据词语：{mass_incident_words}。"
     ),
     "danger_words": _in("Words for danger: {danger_words}.", "危险依据词语：{danger_words}。"),
+    "accused_office": _in(
+        "The office complained about ({accused_office}) has no part in it.",
+        "被反映的机构（{accused_office}）一律不得参与办理。",
+    ),
+    "office": _in("There {office} has it.", "由{office}承办。"),
+    "lead_office": _in(
+        "From the street up {lead_office} answers for it (duty catalogue, entry for"
+        " {duty_division}).",
+        "街道及以上由{lead_office}负责（职责清单，适用范围：{duty_division}）。",
+    ),
     "place_name": _in("The place was named as {place_name}.", "地点名称：{place_name}。"),
 }
 
@@ -220,6 +272,7 @@ _WHY_NOT: Final[Mapping[Rule, Mapping[Language, str]]] = {
     "B3.7/accused": _in("it is the accused unit or below it", "属被反映单位或其下级"),
     "B3.7/accused-unknown": _in("it may be the accused unit", "可能即被反映单位"),
     "B3.8/may-not-lead": _in("it may not lead such a matter", "不得牵头办理该类事项"),
+    "B3.8/street-decides": _in("it may not say alone that it leads", "不得自行认定由其牵头"),
     "B3.9/reading-failed": _in("the petition could not be read", "未能识别"),
     "B3.9/no-category": _in("the category is not known", "类别不明"),
     "B3.9/not-sure": _in("the category is not sure", "类别把握不足"),

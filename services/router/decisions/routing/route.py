@@ -4,7 +4,8 @@ The rules stand in order of weight, the first that fits decides (B3 = the first-
 
 1. emergencies (B3.1) and legal routes (B3.2) of a sure reading are handed off;
 2. what may be a mass incident (B3.6), an emergency (B3.1) or an accusation of somebody not yet
-   known (B3.7) waits for a person; so does what nobody could read, name or place (B3.9);
+   known (B3.7) waits for a person; so does what nobody could read, name or place (B3.9), and
+   what a community calls otherwise that it may not lead (B3.8);
 3. else the category's first tier (B3.4), raised by enforcement, several persons (B3.5), urgency
    and sensitivity, held where the address says (B3.9), but never by the accused (B3.7).
 
@@ -38,16 +39,25 @@ from services.router.decisions.routing.facts import (
     WaitsForDispatcher,
 )
 from services.router.decisions.routing.holders import (
-    ORDER,
     apart_from_accused,
     holder_for,
     is_shielded,
     lowest_tier,
-    role_of,
+    may_be_accused,
     smallest_known,
 )
 from services.router.decisions.routing.reasons import Reason, Rule
-from shared.divisions import CITY, DivisionCode, Tier, ancestor, is_within, parent, tier_of
+from shared.divisions import (
+    CITY,
+    LADDER,
+    DivisionCode,
+    Tier,
+    ancestor,
+    dispatcher_of,
+    is_within,
+    parent,
+    tier_of,
+)
 from shared.events import CategoryRow, Sign, Track, Urgency, Word
 
 _RAISED: Final = {Tier.GRID: Tier.COMMUNITY, Tier.COMMUNITY: Tier.STREET}
@@ -71,6 +81,7 @@ class _Case:
     row: CategoryRow | None
     matters: tuple[CategoryRow, ...]
     accused: str | None
+    accused_office: str | None
     accusing: bool
     accused_known: bool
     shut_out: DivisionCode | None
@@ -97,6 +108,8 @@ def route(facts: Facts, policy: Policy) -> Routed:
         return _wait(case, "B3.7/accused-unknown", _urgency(case), at_least=start)
     if row is None or row.initial_tier is None:
         return _wait(case, _unclear(case), _urgency(case))
+    if facts.street_decides and row.community_may_lead:
+        return _wait(case, "B3.8/street-decides", row.urgency, at_least=Tier.STREET)
     return _assign(case, row, row.initial_tier)
 
 
@@ -114,8 +127,9 @@ def _case(facts: Facts, policy: Policy) -> _Case:
         row=row,
         matters=matters,
         accused=accused,
+        accused_office=_accused_office(facts),
         accusing=accusing,
-        accused_known=accused in policy.divisions,
+        accused_known=accused in policy.divisions or _office_is_known(facts, policy),
         shut_out=_shut_out(facts, place, policy) if accusing else None,
         sensitivity=max((matter.sensitivity for matter in matters), default=0),
         matched=[],
@@ -128,11 +142,11 @@ def _case(facts: Facts, policy: Policy) -> _Case:
 
 
 def _is_accusing(facts: Facts, matters: Iterable[CategoryRow], policy: Policy) -> bool:
-    """Whether somebody is accused, or may be; a person's word that no division is, ends it."""
+    """Whether somebody is accused, or may be; a person's word that nobody is, ends it."""
     if facts.cleared:
         return False
     accusations = policy.settings.first_tier.accusations
-    said = facts.accusation or facts.accused is not None
+    said = facts.accusation or facts.accused is not None or facts.accused_office is not None
     return said or any(matter.code in accusations for matter in matters)
 
 
@@ -142,15 +156,28 @@ def _accused(facts: Facts) -> DivisionCode | None:
     return DivisionCode(named) if named else None
 
 
+def _accused_office(facts: Facts) -> str | None:
+    """The office that is named."""
+    return None if facts.cleared else facts.accused_office
+
+
+def _office_is_known(facts: Facts, policy: Policy) -> bool:
+    """Whether an office is named that there is, or was."""
+    return may_be_accused(_accused_office(facts), policy)
+
+
 def _shut_out(facts: Facts, place: DivisionCode, policy: Policy) -> DivisionCode | None:
-    """Who never sees or holds an accusation: the accused; while unknown, the division named.
+    """Which division never sees or holds an accusation: the accused; while unknown, the one named.
 
     That is where it happened, or the wider one that was shut out before or that was accused and
     is not listed: only the name of the accused makes it narrower. The city is nobody's division.
+    Of an accused office no division is shut out by that alone.
     """
     accused = _accused(facts)
     if accused in policy.divisions:
         return accused
+    if accused is None and _office_is_known(facts, policy):
+        return None
     wider = [code for code in (accused, facts.shut_out) if code and is_within(place, code)]
     shut_out = min((*wider, place), key=len)
     return None if shut_out == CITY else shut_out
@@ -193,11 +220,9 @@ def _suspicion(case: _Case) -> Rule | None:
 
 
 def _accusation(case: _Case) -> str:
-    """What says that somebody is accused: the submitter, or the category that spoke."""
-    if case.facts.accusation or case.facts.accused is not None:
-        return "submitter"
+    """What says that somebody is accused: the category that spoke, else the submitter."""
     accusations = case.policy.settings.first_tier.accusations
-    return ", ".join(row.code for row in case.matters if row.code in accusations)
+    return ", ".join(row.code for row in case.matters if row.code in accusations) or "submitter"
 
 
 def _unclear(case: _Case) -> Rule:
@@ -220,10 +245,12 @@ def _hand_off(case: _Case, row: CategoryRow) -> HandOff:
     lists = case.policy.settings.first_tier
     legal = row.code in lists.legal_route
     mass = "mass_incident_suspected" in case.facts.signs and not case.facts.confirmed
-    division = _desk(case, Tier.STREET if mass else None)
+    lifted_by: Rule = "B3.6/mass-incident-suspected" if mass else "B3.8/street-decides"
+    at_least = Tier.STREET if mass or case.facts.street_decides else None
+    division = _desk(case, at_least, lifted_by)
     return HandOff(
         division=division,
-        role=role_of(division),
+        role=dispatcher_of(division),
         track="handoff",
         urgency=row.urgency,
         category=row.code,
@@ -240,11 +267,11 @@ def _hand_off(case: _Case, row: CategoryRow) -> HandOff:
 def _wait(
     case: _Case, rule: Rule, urgency: Urgency, at_least: Tier | None = None
 ) -> WaitsForDispatcher:
-    division = _desk(case, at_least)
+    division = _desk(case, at_least, rule)
     row = case.row
     return WaitsForDispatcher(
         division=division,
-        role=role_of(division),
+        role=dispatcher_of(division),
         track=case.policy.settings.unclassified.track if row is None else row.track,
         urgency=urgency,
         category=None if row is None else row.code,
@@ -256,7 +283,7 @@ def _wait(
     )
 
 
-def _desk(case: _Case, at_least: Tier | None) -> DivisionCode:
+def _desk(case: _Case, at_least: Tier | None, lifted_by: Rule) -> DivisionCode:
     """The dispatcher's desk: of the smallest division known, unless a rule lifts it."""
     desk = case.place
     if case.accused_unknown and desk != CITY:
@@ -266,9 +293,6 @@ def _desk(case: _Case, at_least: Tier | None) -> DivisionCode:
         skip_to = case.policy.settings.escalation.skip_to
         desk = _lift(case, desk, skip_to.restricted_report_or_safety, "B3.4/sensitive")
     if at_least is not None:
-        lifted_by: Rule = "B3.6/mass-incident-suspected"
-        if case.accused_unknown:
-            lifted_by = "B3.7/accused-unknown"
         desk = _lift(case, desk, at_least, lifted_by)
     apart = apart_from_accused(desk, case.shut_out, case.policy)
     if apart != desk:
@@ -301,7 +325,7 @@ def _assign(case: _Case, row: CategoryRow, first: Tier) -> Assigned | WaitsForDi
         return _wait(case, rule, row.urgency)
     return Assigned(
         division=division,
-        role=role_of(division),
+        role=dispatcher_of(division),
         tier=held_at,
         track=row.track,
         urgency=row.urgency,
@@ -324,7 +348,7 @@ def _first_tier(case: _Case, row: CategoryRow, first: Tier) -> tuple[Tier, Rule]
         elif "many_people" in signs and first is Tier.GRID:
             steps.append((Tier.COMMUNITY, "B3.5/many-people"))
     floor = lowest_tier(row, row.urgency, case.policy, begun=case.facts.begun)
-    if floor is not None and ORDER[floor[0]] > ORDER[steps[-1][0]]:
+    if floor is not None and LADDER.index(floor[0]) > LADDER.index(steps[-1][0]):
         steps.append(floor)
     for (passed, _), (_, rule) in pairwise(steps):
         if candidate := ancestor(case.place, passed):
@@ -354,10 +378,12 @@ def _match(case: _Case, named: CategoryRow | None) -> None:
             matched.append((name, _spoke(facts.words, f"sign:{sign}") or sign))
     matched.append(("place", case.place))
     matched.append(("placed_by", facts.placed_by))
-    if facts.place is not None:
-        matched.append(("place_name", facts.place))
-    if case.accused is not None:
-        matched.append(("accused", case.accused))
+    named_in_it = {
+        "place_name": facts.place,
+        "accused": case.accused,
+        "accused_office": case.accused_office,
+    }
+    matched.extend((name, value) for name, value in named_in_it.items() if value is not None)
 
 
 def _spoke(words: Iterable[Word], means: str) -> str:

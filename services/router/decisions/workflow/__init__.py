@@ -18,17 +18,23 @@ from services.router.decisions.commands import (
     Decision,
     Open,
     Refused,
+    Republish,
     Supplement,
     stepped,
 )
 from services.router.decisions.policy import Policy
-from services.router.decisions.workflow.access import accused_reads, allowed_actions, may_read
+from services.router.decisions.workflow.access import (
+    accused_reads,
+    allowed_actions,
+    may_know,
+    may_read,
+)
 from services.router.decisions.workflow.officers import by_officer
 from services.router.decisions.workflow.opening import opened
 from services.router.decisions.workflow.orders import answer
 from shared.identity import SYSTEM, Actor
 
-__all__ = ["accused_reads", "allowed_actions", "decide", "may_read"]
+__all__ = ["accused_reads", "allowed_actions", "decide", "may_know", "may_read"]
 
 
 def decide(
@@ -36,18 +42,21 @@ def decide(
 ) -> Decision:
     """What a command makes of a case. Every change goes through here.
 
-    A case lives under the divisions of the day on which its petition was received.
+    A case lives under the divisions of the day on which its petition was received, and with the
+    offices of today: one that is gone is given nothing any more.
     """
     if isinstance(command, Open):
         if case is not None:
             return Refused("stale", "the case is open already")
-        return opened(command, of_the_day(policy, command.received_at), now)
+        return opened(command, of_the_day(policy, command.received_at, now), now)
     if case is None:
         return Refused("unknown", "there is no such case yet")
-    policy = of_the_day(policy, case.received_at)
+    policy = of_the_day(policy, case.received_at, now)
     match command:
         case Supplement():
             return supplemented(case, command)
+        case Republish():
+            return Changed(but(case, seq=case.seq + 1), "republished", ("republished",), "census")
         case ApplyOrder():
             if SYSTEM not in actor.roles:
                 return Refused("not_your_role", "only escalation gives orders")
@@ -56,9 +65,10 @@ def decide(
             return by_officer(case, command, actor, policy, now)
 
 
-def of_the_day(policy: Policy, received_at: datetime) -> Policy:
-    """The policy with the divisions that existed when a petition was received."""
-    return policy.on(received_at.astimezone(policy.calendar.zone).date())
+def of_the_day(policy: Policy, received_at: datetime, now: datetime) -> Policy:
+    """The policy with the divisions that existed when a petition was received, today's offices."""
+    received, today = (at.astimezone(policy.calendar.zone).date() for at in (received_at, now))
+    return policy.on(received, today)
 
 
 def supplemented(case: Case, command: Supplement) -> Changed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from services.router.decisions.case import Case
 from services.router.decisions.commands import Refused
 from services.router.decisions.tracks import TRACKS
@@ -13,7 +15,12 @@ BELOW_THE_STREET = frozenset({Tier.GRID, Tier.COMMUNITY})
 
 
 def accused_reads(case: Case, actor: Actor) -> bool:
-    """Whether the actor belongs to the division that is shut out, or below it."""
+    """Whether the actor belongs to who is shut out: the division, one below it, or the office.
+
+    While it is not known who is accused that is every office: only desks have to do with it.
+    """
+    if actor.office is not None and (case.accused_unknown or actor.office == case.accused_office):
+        return True
     accused = case.accused_division
     return accused is not None and actor.division != CITY and is_within(actor.division, accused)
 
@@ -29,6 +36,19 @@ def may_read(case: Case, actor: Actor) -> bool:
     if not case.restricted:
         divisions.append(case.place)
     return any(map(actor.acts_for, divisions))
+
+
+def may_know(stood: Iterable[Case], actor: Actor) -> Iterator[bool]:
+    """Of each step of a case whether the actor may know of it; `stood` is the case after each.
+
+    Who was accused learns nothing of that time, nor of what began or ended it; others nothing of a
+    time in which it was restricted and not theirs to read.
+    """
+    accused = False
+    for case in stood:
+        was, accused = accused, accused_reads(case, actor)
+        hidden = was or accused or (case.restricted and not may_read(case, actor))
+        yield not hidden
 
 
 def concerns(case: Case, actor: Actor) -> bool:

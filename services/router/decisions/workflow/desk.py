@@ -24,47 +24,73 @@ from services.router.decisions.routing import (
     Facts,
     Routed,
     holder_for,
-    office_for,
+    may_be_accused,
+    may_hold,
     route,
 )
 from services.router.decisions.tracks.table import Step
+from services.router.decisions.workflow.access import BELOW_THE_STREET, only_starts_here
 from services.router.decisions.workflow.moving import (
-    LADDER,
     at_the_desk,
+    because,
     drop_inapplicable,
     entered,
     held_by,
     lowest_holder,
+    moved_reason,
 )
 from services.router.decisions.workflow.opening import as_routed, settled
-from shared.divisions import CITY, Tier, is_within, parent, tier_of
+from shared.divisions import CITY, LADDER, Tier, is_within, parent, tier_of
 from shared.events import Candidate
+from shared.identity import Actor
 
 HANDLES = frozenset({Tier.STREET, Tier.DISTRICT})
 
 
 def on_classify(
-    before: Case, _: Case, command: Classify, __: Step, policy: Policy, now: datetime
+    before: Case, command: Classify, actor: Actor, policy: Policy, now: datetime
 ) -> Decision:
-    """A person says what it is about: routed at once, clocks counted from receipt."""
+    """A person says what it is about: routed at once, clocks counted from receipt.
+
+    A community that has what it may not lead does not make it its own by another name: the street
+    decides. [Beijing 17]
+    """
     if command.category not in policy.categories:
         return Refused("unknown", f"there is no category {command.category[:20]!r}")
     said = but(before, category=command.category, confirmed=True, suspected=())
     if command.signs is not None:
         said = but(said, signs=command.signs)
     detail: dict[str, object] = {"note": command.note} if command.note else {}
-    if command.accused is not None:
-        if command.accused != NOBODY and command.accused not in policy.divisions:
-            return Refused("unknown", f"there is no division {command.accused!r}")
-        said = with_accused(said, command.accused)
-        detail["accused"] = command.accused
-    return rerouted_by_facts(before, said, "classified", before.place, detail, policy, now)
+    if command.accused is not None or command.accused_office is not None:
+        if refused := names_nobody(command, policy):
+            return refused
+        said = with_accused(said, command.accused, command.accused_office)
+        named = {"accused": command.accused, "accused_office": command.accused_office}
+        detail |= {name: who for name, who in named.items() if who is not None}
+    # Of an emergency that nobody had before, its duty dispatcher says himself that it is none.
+    begun = before.track != "handoff" or before.highest_tier is not None
+    below = tier_of(actor.division) in BELOW_THE_STREET
+    street_decides = only_starts_here(before) and begun and below
+    facts = facts_of(before, said, before.place, street_decides=street_decides)
+    return rerouted_by_facts(before, said, facts, "classified", detail, policy, now)
 
 
-def with_accused(case: Case, named: str) -> Case:
-    """A person says who is accused, or that no division is: it takes the place of all before."""
-    nobody = named == NOBODY
-    return but(case, accused=None if nobody else named, cleared=nobody)
+def names_nobody(command: Classify, policy: Policy) -> Refused | None:
+    """Why there is nobody of the names that a person accuses; None if there is."""
+    division, office = command.accused, command.accused_office
+    if division not in (None, NOBODY) and division not in policy.divisions:
+        return Refused("unknown", f"there is no division {division!r}")
+    if office is not None and not may_be_accused(office, policy):
+        says = f"there is no office {office[:40]!r}; of a desk, name its division with `accused`"
+        return Refused("unknown", says)
+    return None
+
+
+def with_accused(case: Case, division: str | None, office: str | None) -> Case:
+    """A person says who is accused, or that nobody is: it takes the place of all before."""
+    nobody = division == NOBODY
+    accused = None if nobody else division
+    return but(case, accused=accused, accused_office=office, cleared=nobody)
 
 
 def on_place(
@@ -77,23 +103,13 @@ def on_place(
     if command.division not in policy.divisions:
         return Refused("unknown", f"there is no division {command.division[:20]!r}")
     detail = {"note": command.note} if command.note else {}
-    return rerouted_by_facts(before, before, "placed", command.division, detail, policy, now)
+    facts = facts_of(before, before, command.division)
+    return rerouted_by_facts(before, before, facts, "placed", detail, policy, now)
 
 
-def rerouted_by_facts(
-    before: Case,
-    said: Case,
-    event: str,
-    place: str,
-    detail: Mapping[str, object],
-    policy: Policy,
-    now: datetime,
-) -> Decision:
-    """Route again with what a person said; where it stays, whoever holds it goes on.
-
-    What runs from receipt goes on from receipt; the time of a desk is that desk's. [F26, ours]
-    """
-    facts = Facts(
+def facts_of(before: Case, said: Case, place: str, *, street_decides: bool = False) -> Facts:
+    """What is known of a case when it is routed again with what a person said."""
+    return Facts(
         division=place,
         category=said.category,
         basis="given" if said.category else "none",
@@ -102,32 +118,54 @@ def rerouted_by_facts(
         signs=said.signs,
         placed_by="code",
         accused=said.accused,
+        accused_office=said.accused_office,
         accusation=said.accusation,
         cleared=said.cleared,
         shut_out=before.accused_division,
         begun=before.verified or before.highest_tier in HANDLES,
+        street_decides=street_decides,
     )
+
+
+def rerouted_by_facts(
+    before: Case,
+    said: Case,
+    facts: Facts,
+    event: str,
+    detail: Mapping[str, object],
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    """Route again with what a person said; where it stays, whoever holds it goes on.
+
+    What runs from receipt goes on from receipt; the time of a desk is that desk's, and is cut to
+    what the matter has now. [F26, ours]
+    """
     routed = route(facts, policy)
-    if stays(before, routed, policy):
-        after = but(as_routed(said, routed, place, policy), **desk_of(before))
+    after = as_routed(said, routed, facts.division, policy)
+    if stays(before, after, routed, policy):
+        after = but(after, **desk_of(before))
         after = clocks.reassign(drop_inapplicable(after, policy, now), policy)
+        after = clocks.shortened(after, ("sign", "tier"), policy, now)
         after = clocks.start(after, ("received",), policy, now)
         transitions: tuple[str, ...] = ("corrected",)
     else:
         left = clocks.drop(said, ("sign", "tier", "object"), now)
-        after, transitions = settled(left, routed, place, policy, now)
-    detail = {**detail, "corrected": corrections(before, after), "routing": routed.reason}
-    return stepped(before, after, event, routed.reason.rule, (event, *transitions), detail)
+        after, transitions = settled(left, routed, facts.division, policy, now)
+    reason = because(routed.reason, after, policy)
+    detail = {**detail, "corrected": corrections(before, after), "routing": reason}
+    return stepped(before, after, event, reason.rule, (event, *transitions), detail)
 
 
-def stays(before: Case, routed: Routed, policy: Policy) -> bool:
+def stays(before: Case, after: Case, routed: Routed, policy: Policy) -> bool:
     """Whether a case that somebody holds stays with him after it was routed again."""
+    if before.stage not in ("assigned", "signed") or not isinstance(routed, Assigned):
+        return False
+    office = clocks.office_of(after, routed.division, policy)
     return (
-        before.stage in ("assigned", "signed")
-        and isinstance(routed, Assigned)
-        and routed.track == before.track
+        routed.track == before.track
         and routed.division == before.holder
-        and office_for(routed.category, routed.division, policy) == before.office
+        and office == before.office
     )
 
 
@@ -163,8 +201,10 @@ def on_return(
     after = entered(after, tier_of(desk), now)
     after = clocks.reassign(drop_inapplicable(after, policy, now), policy)
     after = clocks.start(after, step.starts, policy, now)
-    detail = {"reason": command.reason, "note": command.note}
-    return stepped(before, after, "returned", f"return/{command.reason}", (), detail)
+    rule = f"return/{command.reason}"
+    reason = moved_reason("moved/returned", rule, before, after, policy)
+    detail = {"reason": command.reason, "note": command.note, "routing": reason}
+    return stepped(before, after, "returned", rule, (), detail)
 
 
 def holder_for_desk(division: str, case: Case, policy: Policy) -> str:
@@ -193,8 +233,10 @@ def on_reroute(
     goes_on = before.tier is tier and after.clock("tier") is not None
     begins = [moment for moment in step.starts if not (goes_on and moment == "entered_tier")]
     after = clocks.start(after, begins, policy, now)
+    rule = f"reroute/{command.reason}"
+    reason = moved_reason("moved/rerouted", rule, before, after, policy)
     detail = {"reason": command.reason, "note": command.note, "office": after.office}
-    return stepped(before, after, "rerouted", f"reroute/{command.reason}", (), detail)
+    return stepped(before, after, "rerouted", rule, (), {**detail, "routing": reason})
 
 
 def may_not_hold(case: Case, command: Reroute, policy: Policy) -> Refused | None:
@@ -213,18 +255,26 @@ def may_not_hold(case: Case, command: Reroute, policy: Policy) -> Refused | None
     tier = tier_of(division)
     if floor is not None and tier is not None and LADDER.index(tier) < LADDER.index(floor):
         return Refused("not_your_area", f"such a matter is held in tier {floor} or above")
-    return None if command.office is None else office_may_not(command.office, division, policy)
+    if command.office is None:
+        return None
+    return office_may_not(case, command.office, division, policy)
 
 
-def office_may_not(office: str, division: str, policy: Policy) -> Refused | None:
-    """Why an office may hold nothing in this division; None if it may."""
-    found = policy.duties.offices.get(office)
+def office_may_not(case: Case, office: str, division: str, policy: Policy) -> Refused | None:
+    """Why an office may not hold a case in this division; None if it may."""
+    found = policy.office(office)
     if found is None:
-        return Refused("unknown", f"there is no office {office[:40]!r}")
+        return Refused("unknown", f"there is no office {office[:40]!r} today")
+    if case.accused_unknown or office == case.accused_office:
+        return Refused("not_your_area", "this office may not hold this case")
     if found.kind == "outside":
         return Refused("not_allowed_now", "an outside body holds no case: hand it over")
+    if found.kind == "desk":
+        return Refused("not_allowed_now", "a desk is its division's own: name the division alone")
     if tier_of(division) not in HANDLES or not found.serves(division):
         return Refused("not_your_area", f"{found.en} holds nothing in {division}")
+    if not may_hold(found, case.category or "", policy):
+        return Refused("not_your_area", f"{found.en} is of a community, which may not lead this")
     return None
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from services.router.decisions import clocks
 from services.router.decisions.case import Case, but
 from services.router.decisions.commands import Decision, Refused, stepped
 from services.router.decisions.policy import Policy
-from services.router.decisions.routing import holder_for, lowest_tier, office_for, role_of
-from shared.divisions import Tier, next_tier, tier_of
-
-LADDER: Final = tuple(Tier)
+from services.router.decisions.routing import Reason, Rule, holder_for, lowest_tier
+from shared.divisions import LADDER, Tier, dispatcher_of, next_tier, tier_of
 
 
 def drop_inapplicable(case: Case, policy: Policy, now: datetime) -> Case:
@@ -61,7 +59,31 @@ def promoted(
     counts = {**case.promotions, case.tier: case.promotions.get(case.tier, 0) + 1}
     after = clocks.drop(case, ("sign", "tier", "object"), now)
     after = moved(but(after, promotions=counts), holder, policy, now)
-    return stepped(case, after, "promoted", rule, ("promoted",), detail)
+    reason = moved_reason("moved/promoted", rule, case, after, policy)
+    return stepped(case, after, "promoted", rule, (), {**detail, "routing": reason})
+
+
+def moved_reason(rule: Rule, why: str, before: Case, after: Case, policy: Policy) -> Reason:
+    """Why a case came to its new holder by a step that is no routing; `why` is the step's rule."""
+    matched = [("from", before.holder), ("to", after.holder), ("why", why)]
+    if after.category is not None:
+        matched.append(("category", after.category))
+    return because(Reason(rule, policy.version, tuple(matched)), after, policy)
+
+
+def because(reason: Reason, case: Case, policy: Policy) -> Reason:
+    """The reason with the office that has the case, or would from the street up.
+
+    With it the entry of the duty catalogue that says so: by its division, `*` for everywhere.
+    """
+    office = case.office or case.lead
+    if office is None or case.category is None:
+        return reason
+    duty = policy.duty(case.category, case.holder if case.office else case.place)
+    if duty is not None and duty.lead.id == office:
+        said = (("lead_office", office), ("duty_division", duty.division))
+        return replace(reason, matched=(*reason.matched, *said))
+    return replace(reason, matched=(*reason.matched, ("office", office)))
 
 
 def lowest_holder(case: Case, policy: Policy) -> Tier | None:
@@ -73,8 +95,8 @@ def lowest_holder(case: Case, policy: Policy) -> Tier | None:
 
 def held_by(case: Case, holder: str, policy: Policy, office: str | None = None) -> Case:
     """The case with another holder who is to solve it, and there the office that leads it."""
-    office = office or office_for(case.category, holder, policy)
-    role = role_of(holder) if office is None else clocks.DEPARTMENT
+    office = office or clocks.office_of(case, holder, policy)
+    role = dispatcher_of(holder) if office is None else clocks.DEPARTMENT
     return but(case, holder=holder, office=office, role=role, stage="assigned", signed_by=None)
 
 
@@ -84,7 +106,7 @@ def at_the_desk(case: Case, division: str) -> Case:
         case,
         holder=division,
         office=None,
-        role=role_of(division),
+        role=dispatcher_of(division),
         stage="registered",
         signed_by=None,
     )

@@ -33,7 +33,7 @@ from services.router.decisions.tracks import TRACKS
 from services.router.decisions.tracks.table import Step
 from services.router.decisions.workflow.access import may_not, only_starts_here
 from services.router.decisions.workflow.desk import on_classify, on_place, on_reroute, on_return
-from services.router.decisions.workflow.moving import closed, moved, promoted
+from services.router.decisions.workflow.moving import closed, moved, moved_reason, promoted
 from shared.divisions import Tier
 from shared.identity import Actor
 
@@ -52,7 +52,10 @@ def by_officer(
     after = clocks.drop(after, step.ends, now)
     if isinstance(command, Sign):
         after = but(after, signed_by=actor.subject)
-    decision = STEPS[type(command)](case, after, command, step, policy, now)
+    if isinstance(command, Classify):
+        decision = on_classify(case, command, actor, policy, now)
+    else:
+        decision = STEPS[type(command)](case, after, command, step, policy, now)
     if isinstance(decision, Refused):
         return decision
     return closed_if_nothing_waits(case, decision, now)
@@ -91,7 +94,9 @@ def on_verify(
     lead = holder_for(Tier.STREET, after.place, after.accused_division, policy)
     after = moved(after, lead, policy, now)
     passed = ("verified", "passed_to_lead")
-    return stepped(before, after, "verified", "B3.8/may-not-lead", passed, detail)
+    rule = "B3.8/may-not-lead"
+    reason = moved_reason("B3.8/verified", rule, before, after, policy)
+    return stepped(before, after, "verified", rule, passed, {**detail, "routing": reason})
 
 
 def on_reply(
@@ -138,13 +143,20 @@ def on_hand_over(
     before: Case, after: Case, command: HandOver, _: Step, policy: Policy, now: datetime
 ) -> Decision:
     """Passed on: the outside body, when, and its reference; some go on with the named carers."""
-    if command.at > now + CLOCK_TOLERANCE:
-        return Refused("incomplete", "the hand-over lies in the future")
-    detail = {"body": command.body, "at": command.at, "reference": command.reference}
+    if command.at > now + CLOCK_TOLERANCE or command.at < before.received_at:
+        says = "the time of the hand-over lies before the receipt or in the future"
+        return Refused("incomplete", says)
+    detail: dict[str, object] = {
+        "body": command.body,
+        "at": command.at,
+        "reference": command.reference,
+    }
     after = but(after, handed_over=True)
     if before.category in policy.settings.first_tier.follow_up:
         after = followed_up(after, policy, now)
         passed = ("handed_over", "follow_up_opened")
+        reason = moved_reason("B3.1/follow-up", "B3.1/follow-up", before, after, policy)
+        detail["routing"] = reason
         return stepped(before, after, "handed_over", "B3.1/follow-up", passed, detail)
     after = closed(after, now)
     after = but(after, stage="handed_off", outcome="handed_off")
@@ -159,7 +171,6 @@ def followed_up(case: Case, policy: Policy, now: datetime) -> Case:
 
 
 STEPS: Final[Mapping[type, Callable[..., Decision]]] = {
-    Classify: on_classify,
     Place: on_place,
     Sign: on_sign,
     Verify: on_verify,

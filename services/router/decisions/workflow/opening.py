@@ -7,7 +7,7 @@ from datetime import datetime
 from services.router.decisions import clocks
 from services.router.decisions.case import Case, but
 from services.router.decisions.commands import Changed, Open, stepped
-from services.router.decisions.policy import Policy
+from services.router.decisions.policy import Duty, Policy
 from services.router.decisions.routing import (
     Assigned,
     Facts,
@@ -20,6 +20,7 @@ from services.router.decisions.routing import (
 from services.router.decisions.tracks import AT_THE_DESK_ONLY
 from services.router.decisions.workflow.moving import (
     at_the_desk,
+    because,
     drop_inapplicable,
     entered,
     held_by,
@@ -39,7 +40,7 @@ def opened(command: Open, policy: Policy, now: datetime) -> Changed:
         "opened",
         routed.reason.rule,
         ("received", *transitions),
-        {"routing": routed.reason},
+        {"routing": because(routed.reason, after, policy)},
     )
 
 
@@ -62,6 +63,7 @@ def unrouted(command: Open, policy: Policy) -> Case:
         heard=command.heard,
         contact=command.contact,
         accused=command.facts.accused,
+        accused_office=command.facts.accused_office,
         accusation=command.facts.accusation,
         signs=command.facts.signs,
         suspected=suspected(command.facts, policy),
@@ -102,7 +104,9 @@ def as_routed(case: Case, routed: Routed, place: str, policy: Policy) -> Case:
     """The case with what the routing says of it; it waits until somebody is to solve it."""
     row = policy.categories.get(routed.category or "")
     known = smallest_known(place, policy)
-    duty = policy.duty(routed.category, known) if routed.category else None
+    nobody = routed.category is None or routed.accused_unknown
+    duty = None if nobody else policy.duty(routed.category or "", known)
+    lead, assisting = apart_from(case.accused_office, duty)
     return but(
         at_the_desk(case, routed.division),
         track=routed.track,
@@ -113,7 +117,15 @@ def as_routed(case: Case, routed: Routed, place: str, policy: Policy) -> Case:
         accused_division=routed.accused_division,
         accused_unknown=routed.accused_unknown,
         street_leads=row is not None and not row.community_may_lead,
-        lead=None if duty is None else duty.lead.id,
-        assisting=() if duty is None else tuple(office.id for office in duty.assisting),
+        lead=lead,
+        assisting=assisting,
         place=known,
     )
+
+
+def apart_from(accused_office: str | None, duty: Duty | None) -> tuple[str | None, tuple[str, ...]]:
+    """Who leads and who assists by the duty catalogue, without the accused."""
+    if duty is None:
+        return None, ()
+    lead = None if duty.lead.id == accused_office else duty.lead.id
+    return lead, tuple(one.id for one in duty.assisting if one.id != accused_office)

@@ -1,0 +1,43 @@
+"""What the router counted of its cases against the clocks that are armed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from services.escalation.decisions import Armed, next_at
+from services.escalation.store import armed
+from shared import census, outbox
+from shared.census import Known, Voice
+from shared.events import Topic, fingerprint
+from shared.hearing import Batch
+from shared.postgres import Transaction
+
+UNSOUND = "unsound"
+"""The fingerprint of a case that would be swept at another time than its clocks say."""
+
+
+async def hear(batch: Batch, tx: Transaction, now: datetime, clock: str) -> None:
+    """Ask for what is not armed here as the router says; `clock` is the name of our own."""
+    found = await census.compared(tx, batch, look)
+    missed = [*found.differing, *found.strangers]
+    if missed:
+        voice = Voice("escalation", await outbox.epoch(tx), clock)
+        await census.report(tx, Topic.ESCALATION, missed, voice, now)
+
+
+async def look(
+    tx: Transaction, ids: Sequence[UUID], after: UUID, up_to: UUID
+) -> Mapping[UUID, Known]:
+    """These cases as they are armed, and all that are open between two ids."""
+    rows = await armed.for_census(tx, ids, after, up_to)
+    return {case.case_id: known(case, swept_at) for case, swept_at in rows}
+
+
+def known(case: Armed, swept_at: datetime | None) -> Known:
+    """What is armed of a case."""
+    clocks = ((clock.name, clock.generation, clock.due) for clock in case.clocks)
+    sound = swept_at == next_at(case)
+    print_ = fingerprint(case.holder, clocks) if sound else UNSOUND
+    return Known(case.order, print_, case.open)

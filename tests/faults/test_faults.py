@@ -1,0 +1,74 @@
+"""Real processes are killed, frozen and mixed with older ones under load: a short selection.
+
+`make chaos` does all of it, for longer.
+"""
+
+import time
+
+import pytest
+
+from deploy.local.environment import SERVICES
+from tests.faults.faults import dies, relaying
+from tests.faults.scene import Scene
+from tests.faults.versions import NoHistory, older_code
+
+TAKEOVER_SECONDS = 25.0
+"""Promised are 15, and `make chaos` holds them to it; here the machine may have other work."""
+WORST_MOMENTS = {
+    "intake": "after_send",
+    "router": "after_batch_commit",
+    "escalation": "after_sweep_commit",
+}
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300)]
+
+
+def is_well(scene: Scene) -> None:
+    """Nothing lost, nothing doubled, nothing out of step."""
+    verdict = scene.verdict()
+    assert not verdict.findings, "\n".join(one.says for one in verdict.findings[:20])
+    assert scene.load.book.sums().accepted > 50
+    scene.load.resume()
+
+
+def test_services_killed_at_their_worst_moments_and_a_killed_database_lose_nothing(
+    scene: Scene,
+) -> None:
+    dead = [dies(scene, service, point) for service, point in WORST_MOMENTS.items()]
+    scene.town.postgres.kill()
+    scene.town.postgres.start()
+    scene.restart(*dead)
+    is_well(scene)
+
+
+def test_of_two_escalations_one_takes_over_when_the_other_stands_still(scene: Scene) -> None:
+    second = scene.town.add("escalation")
+    scene.recover(time.monotonic())
+    frozen = relaying(scene.town, "escalation")
+    since = time.monotonic()
+    frozen.freeze()
+    try:
+        assert scene.recover(since) < TAKEOVER_SECONDS
+    finally:
+        frozen.thaw()
+    # The zombie returns: it finds its share gone and does nothing a second time.
+    scene.recover(time.monotonic())
+    assert frozen.running
+    scene.town.remove(second)
+    is_well(scene)
+
+
+def test_the_last_version_and_this_one_work_side_by_side(scene: Scene) -> None:
+    try:
+        with older_code(scene.town.home) as (code, name):
+            olds = [scene.town.new_replica(service, code) for service in SERVICES]
+            scene.town.join(olds)
+            scene.recover(time.monotonic())
+            time.sleep(scene.seconds)
+            heard = {old.service: old.metric("casegrid_events_heard_total") for old in olds}
+            assert all(heard.values()), f"{name} heard {heard}"
+            for old in olds:
+                scene.town.remove(old)
+    except NoHistory as why:
+        pytest.skip(str(why))
+    is_well(scene)

@@ -1,0 +1,60 @@
+"""An older version of the project, laid out beside this one to run with it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers import ROOT
+
+CONTRACT = "shared/events.py"
+NOT_WHOLE = ("0ea7eac",)
+"""Commits that do not run: their services name steps that `shared/postgres.py` learnt later."""
+
+
+class NoHistory(Exception):
+    """There is no older version to be had; the message says why."""
+
+
+def git(*words: str) -> bytes:
+    """What git says. Raises `NoHistory`."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=60)
+    except FileNotFoundError:
+        raise NoHistory("there is no git here") from None
+    if done.returncode != 0:
+        raise NoHistory(f"`git {' '.join(words)}`: {done.stderr.decode().strip()}")
+    return done.stdout
+
+
+def last_landed() -> str:
+    """The newest commit before this one that changed the contract. Raises `NoHistory`."""
+    found = git("log", "--format=%H", "HEAD~1", "--", CONTRACT).decode().split()
+    whole = [one for one in found if not one.startswith(NOT_WHOLE)]
+    if not whole:
+        raise NoHistory(f"no commit before this one changed {CONTRACT}")
+    return whole[0]
+
+
+@contextmanager
+def older_code(home: Path, revision: str | None = None) -> Iterator[tuple[Path, str]]:
+    """The directory of an older version, and its name in words; gone afterwards.
+
+    Without `revision`, the one that landed last. Raises `NoHistory`.
+    """
+    revision = revision or last_landed()
+    name = git("log", "-1", "--format=%h (%s)", revision).decode().strip()
+    packed = git("archive", "--format=tar", revision, "services", "shared")
+    code = home / "older"
+    shutil.rmtree(code, ignore_errors=True)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(code, filter="data")
+    try:
+        yield code, name
+    finally:
+        shutil.rmtree(code)
