@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.curves import REFUSED, bars
-from bench.ledger import ACCEPTED, Latencies
+from bench.ledger import ACCEPTED, Latencies, Told
 from bench.overload import Fair, Overload, Result
 from bench.report import WORDS, both, ms
 
@@ -53,11 +55,7 @@ def overloaded(result: Result) -> list[Row]:
     behind = "not while it was looked" if over.behind is None else f"{over.behind:.1f} s"
     most = max(one.n for one in over.backlog)
     met = over.recovered is not None and over.recovered < RECOVERY_SECONDS
-    all_ = max(1, sum(over.statuses.values()))
-    told = ", ".join(
-        f"{WORDS.get(status, str(status))} {n:,} ({n / all_:.0%})"
-        for status, n in sorted(over.statuses.items())
-    )
+    told = shares(over.statuses)
     share = over.generator_cpu / (len(over.before) + len(over.during) + len(over.after))
     return [
         ("carried", f"{carried:,.0f}/s", tried),
@@ -75,6 +73,20 @@ def overloaded(result: Result) -> list[Row]:
         ("the generator", f"{share:.0%} of a core",
          f"shares the machine; sent late by {ms(over.late_p99)} at p99, part of all times"),
     ]  # fmt: skip
+
+
+def said(told: Iterable[Told]) -> str:
+    """What these were told."""
+    return shares(Counter(one.status for one in told))
+
+
+def shares(statuses: Mapping[int, int]) -> str:
+    """How many of each answer."""
+    all_ = max(1, sum(statuses.values()))
+    return ", ".join(
+        f"{WORDS.get(status, str(status))} {n:,} ({n / all_:.0%})"
+        for status, n in sorted(statuses.items())
+    )
 
 
 def curve(over: Overload) -> str:
@@ -97,9 +109,9 @@ def fairly(fair: Fair) -> list[Row]:
     accepted = sum(one.status == ACCEPTED for one in flood)
     rows = [
         ("others alone", both(alone.p50, alone.p99),
-         f"{alone.n:,} sent, {fair.without.refused} not accepted"),
+         f"{alone.n:,} sent; {said(fair.without.others)}"),
         ("others beside the flood", both(crowded.p50, crowded.p99),
-         f"{crowded.n:,} sent, {fair.flooded.refused} not accepted"),
+         f"{crowded.n:,} sent; {said(fair.flooded.others)}"),
         ("the flood", f"{accepted:,} accepted", f"{refused:,} refused, of {len(flood):,}; its"
          f" generator took {fair.cpu['flood']:.1f} s of CPU, which the others lack too"),
     ]  # fmt: skip

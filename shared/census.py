@@ -40,7 +40,8 @@ WALK: Final = timedelta(minutes=1)
 
 FRESH: Final = timedelta(minutes=10)
 """[ours] An older page is not compared: what it tells of may have been compacted away. Nor are
-strangers looked for among ids as young as this: they may be newer than the page."""
+strangers looked for among ids as young as this: they may be newer than the page. One that waited
+longer than this to be opened, in an outage, is asked for once in vain."""
 
 MOST_AT_ONCE: Final = 200
 FIRST: Final = UUID(int=0)
@@ -345,9 +346,11 @@ def besides(hear: Hear, handle: Handle) -> Handle:
         rest = [e for e in batch.events if not isinstance(e.data, CensusTaken | CensusDiffered)]
         if len(rest) == len(batch.events):
             return await handle(batch, tx, now)
+        done = None
+        if rest or batch.unreadable:
+            done = await handle(Batch(batch.topic, rest, batch.unreadable), tx, now)
+        # Only now: what a page tells of may lie before it in the same batch.
         await hear(batch, tx, now)
-        if not rest and not batch.unreadable:
-            return None
-        return await handle(Batch(batch.topic, rest, batch.unreadable), tx, now)
+        return done
 
     return both

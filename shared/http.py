@@ -155,11 +155,14 @@ class Refused:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.status = problem.status
         made = problem_response(problem)
         self.start = {
             "type": "http.response.start", "status": made.status_code, "headers": made.raw_headers,
         }  # fmt: skip
         self.body = {"type": "http.response.body", "body": made.body}
+        lines = (name + b": " + value + b"\r\n" for name, value in made.raw_headers)
+        self.rest = b"".join(lines) + b"\r\n" + bytes(made.body)
         self.counter = telemetry.REQUESTS.labels("(gate)", "POST", str(made.status_code))
 
     async def tell(self, send: Send) -> None:
@@ -168,6 +171,9 @@ class Refused:
         await send(self.start)
         await send(self.body)
 
+
+ADMITTED = "casegrid.admitted"
+"""In the extensions of a request that was asked at the gate before it came here."""
 
 Gate = Callable[[Scope], Refused | None]
 """Why a request is not let in, decided before its body is read; None lets it in.
@@ -189,9 +195,11 @@ class Around:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self.gate is not None and (refused := self.gate(scope)) is not None:
-            await refused.tell(send)
-            return
+        if self.gate is not None and ADMITTED not in scope.get("extensions", {}):
+            refused = self.gate(scope)
+            if refused is not None:
+                await refused.tell(send)
+                return
         started = time.perf_counter()
         status = 500
 
@@ -334,7 +342,7 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-def create_app(process: Process, routes: APIRouter | None) -> ASGIApp:
+def create_app(process: Process, routes: APIRouter | None) -> Around:
     """The application of a service; without its routes, only what operations ask."""
     name = f"Casegrid {process.service.name}"
     app: FastAPI

@@ -43,6 +43,7 @@ SERVICE = Service(
     ),
     open=loops.open_intake,
     gate=api.gate,
+    gated="/petitions",
 )
 
 app = service_command(SERVICE)

@@ -70,7 +70,10 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a service is: its name, what it hears, its routes and what it does by itself."""
+    """What a service is: its name, what it hears, its routes and what it does by itself.
+
+    `gate` is asked before the body of a request is read; `gated` is where most of them go.
+    """
 
     name: str
     about: str
@@ -80,6 +83,7 @@ class Service:
     timers: tuple[Timer, ...] = ()
     open: Callable[[Process], Awaitable[object]] | None = None
     gate: Callable[[Process], Gate] | None = None
+    gated: str = ""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from shared.service.process import (
     Work,
     through_weather,
 )
+from shared.service.refusing import refusing
 from shared.service.relaying import relay
 from shared.service.timing import FOLD, compare_topics, keep_time, watch_loop
 from shared.settings import Settings
@@ -141,8 +142,10 @@ class Server(uvicorn.Server):
 def server_of(process: Process, parts: Sequence[str]) -> Server:
     """What answers HTTP; without the part `http`, only what operations ask."""
     settings = process.settings
+    app = create_app(process, process.service.routes if "http" in parts else None)
     config = uvicorn.Config(
-        create_app(process, process.service.routes if "http" in parts else None),
+        app,
+        http="auto" if app.gate is None else refusing(app.gate, process.service.gated),
         host=settings.host,
         port=settings.port,
         access_log=False,
@@ -151,6 +154,8 @@ def server_of(process: Process, parts: Sequence[str]) -> Server:
         timeout_graceful_shutdown=5,
         timeout_keep_alive=30,
         server_header=False,
+        # uvicorn would believe whoever forwards from this machine; see Settings.sender_header.
+        proxy_headers=False,
     )
     return Server(config)
 

@@ -208,10 +208,9 @@ class Load:
         """Send until the outcome is known, or leave it unknown; what was told if it is done."""
         while True:
             status, answer = await self._send(asked, sent)
-            again = leaves_open(status) or status == 404 or status == 429
-            if not again:
+            if not leaves_open(status):
                 return answer if status in (200, 202) else None
-            if self._giving_up or (leaves_open(status) and self._chance.random() < LEFT_UNKNOWN):
+            if self._giving_up or self._chance.random() < LEFT_UNKNOWN:
                 return None
             await asyncio.sleep(self._chance.uniform(0.3, 2.0))
 

@@ -225,7 +225,10 @@ async def look_at_router(town: Seen, found: Holdings) -> None:
     for row in await rows(town, "router", sql):
         _, _, *steps = row.values()
         found.history[row["case_id"], row["epoch"]] = Steps(*steps)
-    sql = "select caused_by, count(*) as n from history group by 1"
+    # An order that is said again while its answer is on the way is refused as stale: no effect.
+    sql = """
+        select caused_by, count(*) as n from history where event <> 'order_refused' group by 1
+        """
     found.effects = {row["caused_by"]: row["n"] for row in await rows(town, "router", sql)}
 
 

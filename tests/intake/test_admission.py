@@ -66,7 +66,7 @@ def test_under_pressure_each_has_his_share(
 
 
 SEEN = Seen(
-    seconds=0.5, admitted=500, carried=1_000, waited=0.1, full_groups=False,
+    seconds=0.5, admitted=500, carried=1_000, waited=0.1, full_looks=0,
     unread=0, unread_grows=False, pressed=True,
 )  # fmt: skip
 
@@ -76,13 +76,15 @@ SEEN = Seen(
     [
         (None, SEEN, None),
         (None, SEEN._replace(waited=9.0), None),
-        (None, SEEN._replace(waited=0.3, full_groups=True), 950),
-        (2_000.0, SEEN._replace(waited=0.3, full_groups=True), 950),
-        (500.0, SEEN._replace(waited=0.3, full_groups=True), 500),
-        (500.0, SEEN._replace(waited=0.3, full_groups=True, carried=0), LEAST_RATE),
+        (None, SEEN._replace(waited=0.3, full_looks=2), 950),
+        (2_000.0, SEEN._replace(waited=0.3, full_looks=2), 950),
+        (500.0, SEEN._replace(waited=0.3, full_looks=2), 500),
+        (500.0, SEEN._replace(waited=0.3, full_looks=2, carried=0), LEAST_RATE),
         (1_000.0, SEEN, 1_100),
         (1_000.0, SEEN._replace(waited=9.0), 1_100),
-        (1_000.0, SEEN._replace(full_groups=True), 1_000),
+        (1_000.0, SEEN._replace(full_looks=2), 1_000),
+        (1_000.0, SEEN._replace(waited=9.0, full_looks=1), 1_000),
+        (None, SEEN._replace(waited=9.0, full_looks=1), None),
         (1_000.0, SEEN._replace(admitted=100), 1_005),
         (1_000.0, SEEN._replace(admitted=100, pressed=False), 1_000),
         (1_000.0, SEEN._replace(unread=6_000), 1_005),

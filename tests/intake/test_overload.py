@@ -2,9 +2,12 @@
 
 import asyncio
 import time
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
+import orjson
 import pytest
 from prometheus_client import REGISTRY
 from starlette.types import Message
@@ -17,10 +20,12 @@ from shared.http import create_app
 from shared.identity import issue
 from shared.postgres import Transaction, open_pool
 from shared.service import Process
+from shared.service.running import server_of
 from shared.settings import Settings
 from tests.intake.conftest import commit_without_end
 from tests.intake.samples import petition
 from tests.intake.steps import hand_in, hear_policy, problem
+from tests.servers import free_port
 
 SECRET = "s" * 32
 pytestmark = pytest.mark.timeout(30)
@@ -31,7 +36,7 @@ async def process(dsn: str) -> AsyncIterator[Process]:
     """A process with narrow limits that commits what it accepts."""
     settings = Settings.model_validate(
         {"database_url": dsn, "token_secret": SECRET, "accept_wait_seconds": 0.1}
-        | {"unread_limit": 3, "outbox_limit": 2}
+        | {"unread_limit": 3, "outbox_limit": 2, "port": free_port()}
     )
     async with open_pool(dsn, 4, 5_000, "intake-test") as pool:
         process = Process(SERVICE, settings, settings.clock(), pool)
@@ -132,6 +137,59 @@ async def test_a_petition_that_was_refused_may_come_again_under_its_key(
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json() == again.json()
     assert await database.fetchval("select count(*) from petitions") == 1
+
+
+@asynccontextmanager
+async def connected(process: Process) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    """One connection to a real server."""
+    server = server_of(process, ("http",))
+    serving = asyncio.ensure_future(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.settings.port)
+    yield reader, writer
+    writer.close()
+    server.should_exit = True
+    await serving
+
+
+async def answered(reader: StreamReader) -> tuple[int, dict[str, str]]:
+    """Status and headers of the next answer; its body is read."""
+    async with asyncio.timeout(5):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        headers = dict(line.split(": ", 1) for line in head[1:] if line)
+        await reader.readexactly(int(headers["content-length"]))
+    return int(head[0].split()[1]), headers
+
+
+async def test_on_the_wire_it_is_refused_before_its_body_and_the_connection_goes_on(
+    process: Process,
+) -> None:
+    door = intake_of(process).door
+    body = orjson.dumps(petition())
+    head = b"POST /petitions HTTP/1.1\r\nhost: intake\r\ncontent-type: application/json\r\n"
+    head += b"content-length: %d\r\n\r\n" % len(body)
+    async with connected(process) as (reader, writer):
+        door.unread = 3
+        writer.write(head)
+        status, headers = await answered(reader)
+        assert (status, headers["content-type"]) == (503, "application/problem+json")
+        assert int(headers["retry-after"]) >= 1
+        assert "date" in headers
+        writer.write(body + head + body)
+        assert (await answered(reader))[0] == 503
+        door.unread = 0
+        before = refused("unread")
+        # Three at once on one connection: each has its own answer, in order.
+        writer.write((head + body) * 3)
+        assert [(await answered(reader))[0] for _ in range(3)] == [202] * 3
+        assert refused("unread") == before
+        door.unread = 3
+        writer.write(head + body)
+        assert (await answered(reader))[0] == 503
+        writer.write(b"GET /livez HTTP/1.1\r\nhost: intake\r\nconnection: close\r\n\r\n")
+        assert (await answered(reader))[0] == 200
 
 
 async def test_what_lies_unread_stops_the_next_and_nobody_who_asks(

@@ -175,7 +175,8 @@ class Member:
         self.alive, self.life = True, self.life + 1
         service = SERVICES[self.service].SERVICE
         pool = cast("postgres.Pool", Pool(self.database))
-        self.process = Process(service, settings_of(self.database), WorldClock(self.sky), pool)
+        settings = settings_of(self.database.dsn)
+        self.process = Process(service, settings, WorldClock(self.sky), pool)
         [row] = await self.database.rows("select epoch from epochs")
         self.process.epoch = row["epoch"]
         self.process.state = self.state(pool)
@@ -376,11 +377,12 @@ HEARS: Final[Mapping[ServiceName, tuple[Topic, ...]]] = {
 """The policy is the same in all worlds: nobody hears policy.events."""
 
 
-def settings_of(database: Database) -> Settings:
+@cache
+def settings_of(dsn: str) -> Settings:
     """What a process is told."""
     return Settings.model_validate(
         {
-            "database_url": database.dsn,
+            "database_url": dsn,
             "kafka_bootstrap": "simulated:9092",
             "token_secret": SECRET,
         }

@@ -166,6 +166,7 @@ async def found_counted_and_mended(town: Town, plant: Fault) -> None:
     await look(world)
     assert world.counts["differences asked for"] == 0
 
+    world.harmed = True
     await plant(town, case)
     await world.until_quiet()
     with pytest.raises(Broken):

@@ -18,6 +18,7 @@ from tests.simulation.world import Databases
 async def restore(town: Town, service: ServiceName, kept: dict[str, bytes]) -> None:
     """All processes of the service end, its database is put back, and they begin again."""
     world = town.world
+    world.harmed = True
     members = [m for m in world.members.values() if m.service == service]
     for member in members:
         await world.kill(member)

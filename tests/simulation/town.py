@@ -21,7 +21,7 @@ from tests.simulation.world import CALM, Databases, Plan, World
 async def calm_town(databases: Databases) -> AsyncIterator[Town]:
     """A town that has just begun."""
     world = World(Plan(1), databases)
-    world.chance = CALM
+    world.chance, world.compares_again = CALM, True
     with world.own_ids_and_time():
         await world.begin()
         try:

@@ -78,6 +78,9 @@ class World:
         self.faults = {one for one in FAULTS if nature.random() < 0.6} - self.plan.never
         self.chance = nature.choice((0.03, 0.08, 0.15, 0.25))
         self.hurry = nature.choice((0.3, 1.0, 3.0))
+        # Counting all again and again takes half of a world's time.
+        self.compares = "spoil" in self.faults or nature.random() < 0.25
+        self.compares_again = nature.random() < 0.25
         self.sky = Sky(BEGIN)
         self.broker = Broker(self.appended)
         self.book = Book()
@@ -94,6 +97,7 @@ class World:
         self.hot: dict[str, None] = {}
         self.ids = self.calm_turns = 0
         self.spoilt: set[str] = set()
+        self.harmed = False  # by whoever made this world, behind the services' backs
         self.broker.spoils = self.spoils
 
     # ------------------------------------------------------------ what executions ask
@@ -328,16 +332,11 @@ class World:
         self.story.append("    all is well again")
         self.chance = CALM
         await self.recover()
-        for _ in range(3):
+        await self.ask_what_is_unanswered()
+        if self.compares:
+            await self.compare_all()
+        else:
             await self.until_quiet()
-            for one in self.book.petitions:
-                if one.status in (0, None):
-                    await self.resident.post(self.members["intake-1"], one)
-                    self.warm("commit")
-            for asked in self.book.commands:
-                if not asked.answered:
-                    await self.officers.ask(self.members["router-1"], asked, "at last")
-        await self.compare_all()
         await check(self.sight)
         for _ in range(DAYS):
             await self.until_quiet()
@@ -349,16 +348,33 @@ class World:
             self.story.append(f"    it is {self.sky.now:%m-%d %H:%M:%S}")
         await self.until_quiet()
 
+    async def ask_what_is_unanswered(self) -> None:
+        """Whoever got no answer asks again, until there is one."""
+        for _ in range(3):
+            await self.until_quiet()
+            for one in self.book.petitions:
+                if one.status in (0, None):
+                    await self.resident.post(self.members["intake-1"], one)
+                    self.warm("commit")
+            for asked in self.book.commands:
+                if not asked.answered:
+                    await self.officers.ask(self.members["router-1"], asked, "at last")
+
     async def compare_all(self) -> None:
         """Everything is counted and compared: what was missed is mended, and then nothing is."""
         await self.until_quiet()
-        for again in (False, True):
+        # A page that was counted in bad times may be compared long after, and ask in vain.
+        in_bad_times = self.counts["differences asked for"]
+        for again in (False, True) if self.compares_again else (False,):
             self.pass_time(timedelta(minutes=20))
             before = self.counts["differences asked for"]
             await self.walk()
             await self.until_quiet()
             if again and self.counts["differences asked for"] > before:
                 raise Broken("what the census finds is mended", "it finds it again")
+        spoilt = self.harmed or self.counts["records spoilt"]
+        if self.counts["differences asked for"] > in_bad_times and not spoilt:
+            raise Broken("nothing is missed that nothing spoilt", "the census found something")
 
     async def walk(self) -> None:
         """A whole walk of each who counts."""

@@ -111,8 +111,9 @@ def pressed(level: float, rate: float) -> bool:
 class Seen(NamedTuple):
     """What happened since the rate was last set.
 
-    `carried` are the commits a second; `waited` is the longest wait for one; `full_groups` whether
-    petitions stayed behind, so that `carried` says what can be carried and not only what came;
+    `carried` are the commits a second; `waited` is the longest wait for one; `full_looks` for how
+    many looks in a row petitions stayed behind: two say that `carried` is what can be carried, and
+    not what came while the machine stood still for a moment;
     `unread_grows` whether the reading falls behind, which is later than the commit.
     """
 
@@ -120,7 +121,7 @@ class Seen(NamedTuple):
     admitted: int
     carried: float
     waited: float
-    full_groups: bool
+    full_looks: int
     unread: int
     unread_grows: bool
     pressed: bool
@@ -135,9 +136,9 @@ def next_rate(rate: float | None, seen: Seen, calm_seconds: float) -> float | No
     a little: a rate that was learned in a bad hour must not stay.
     """
     carried = max(LEAST_RATE, seen.carried * 0.95)
-    if (seen.full_groups and seen.waited > calm_seconds) or falls_behind(seen):
+    if (seen.full_looks >= 2 and seen.waited > calm_seconds) or falls_behind(seen):
         return carried if rate is None else min(rate, carried)
-    if rate is None or seen.full_groups:
+    if rate is None or seen.full_looks:
         return rate
     if seen.admitted >= 0.85 * rate * seen.seconds and not late(seen):
         return rate * 1.1

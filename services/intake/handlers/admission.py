@@ -78,7 +78,7 @@ class Door:
         self._wait = wait
         self._uses: OrderedDict[str, Use] = OrderedDict()
         self._level = self._level_at = 0.0
-        self._admitted = 0
+        self._admitted = self._full_looks = 0
         self._carried = 0.0
 
     @property
@@ -123,12 +123,13 @@ class Door:
         # A group of 200 falls into one look or the next: the mean says it, or a look full of them.
         carried = progress.committed / seconds
         self._carried += 0.3 * (carried - self._carried)
+        self._full_looks = self._full_looks + 1 if progress.full_groups else 0
         seen = Seen(
             seconds=seconds,
             admitted=self._admitted,
             carried=max(carried, self._carried),
             waited=progress.waited + late,
-            full_groups=progress.full_groups,
+            full_looks=self._full_looks,
             unread=self.unread if self.reads else 0,
             unread_grows=self.unread > self._unread_before,
             pressed=self.pressed,
