@@ -10,7 +10,7 @@ from tests.faults.town import Kind, Town
 from tests.servers import fastest_place, session_directory
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     """One town for all of them: each test begins with what the last one left, and must end well."""
     with session_directory(fastest_place(), "casegrid-test-faults-") as home:

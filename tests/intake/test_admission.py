@@ -87,7 +87,7 @@ SEEN = Seen(
         (None, SEEN._replace(waited=9.0, full_looks=1), None),
         (1_000.0, SEEN._replace(admitted=100), 1_005),
         (1_000.0, SEEN._replace(admitted=100, pressed=False), 1_000),
-        (1_000.0, SEEN._replace(unread=6_000), 1_005),
+        (1_000.0, SEEN._replace(unread=6_000), 1_020),
         (1_000.0, SEEN._replace(unread=6_000, unread_grows=True), 950),
         (None, SEEN._replace(unread=6_000, unread_grows=True), 950),
     ],

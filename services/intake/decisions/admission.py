@@ -140,8 +140,8 @@ def next_rate(rate: float | None, seen: Seen, calm_seconds: float) -> float | No
         return carried if rate is None else min(rate, carried)
     if rate is None or seen.full_looks:
         return rate
-    if seen.admitted >= 0.85 * rate * seen.seconds and not late(seen):
-        return rate * 1.1
+    if seen.admitted >= 0.85 * rate * seen.seconds:
+        return rate * (1.02 if late(seen) else 1.1)
     return rate * 1.005 if seen.pressed else rate
 
 
