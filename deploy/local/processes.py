@@ -47,14 +47,25 @@ class DidNotStart(RuntimeError):
 
 
 class ServerProcess:
-    """One server program that works in `home` and logs to `home`/output.log."""
+    """One server program that works in `home` and logs to `home`/output.log.
 
-    def __init__(self, name: str, home: Path, program: str, stop_signal: signal.Signals) -> None:
+    `death_signal` is what it gets when the program that started it dies, `stop_signal` unless said.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        program: str,
+        stop_signal: signal.Signals,
+        death_signal: signal.Signals | None = None,
+    ) -> None:
         self.name = name
         self.home = home.resolve()
         self.log = self.home / "output.log"
         self._program = program
         self._stop_signal = stop_signal
+        self._death_signal = death_signal or stop_signal
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[bytes] | None = None
 
@@ -113,7 +124,7 @@ class ServerProcess:
         tied = threading.current_thread() is threading.main_thread()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                launched(command, self.home, run_as, self._stop_signal if tied else 0),
+                launched(command, self.home, run_as, self._death_signal if tied else 0),
                 cwd=self.home,
                 env=environment,
                 stdin=subprocess.DEVNULL,

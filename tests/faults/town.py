@@ -50,7 +50,9 @@ class Replica:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._code = code
-        self._process = ServerProcess(name, home, Path(sys.executable).name, signal.SIGTERM)
+        # The only signal that ends a frozen process too.
+        program, death = Path(sys.executable).name, signal.SIGKILL
+        self._process = ServerProcess(name, home, program, signal.SIGTERM, death)
 
     @property
     def running(self) -> bool:
