@@ -313,6 +313,19 @@ async def report(
     DIFFERENCES.labels(topic).inc(len(missed))
 
 
+async def ask_for_missed(
+    batch: Batch, tx: Transaction, now: datetime, look: Look, topic: Topic, source: str, clock: str
+) -> None:
+    """Compare, and ask for whatever is not known here as its owner says: what listeners do.
+
+    `topic` is the listener's own, `clock` the name of its promise clock.
+    """
+    found = await compared(tx, batch, look)
+    missed = [*found.differing, *found.strangers]
+    if missed:
+        await report(tx, topic, missed, Voice(source, await outbox.epoch(tx), clock), now)
+
+
 async def reported(tx: Transaction, batch: Batch) -> list[Missed]:
     """What the reports of a batch ask for, if they were not heard before; now they were."""
     found = [(e, e.data) for e in batch.events if isinstance(e.data, CensusDiffered)]

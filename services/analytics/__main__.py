@@ -8,10 +8,10 @@ from pathlib import Path
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from services.analytics import api
-from services.analytics.handlers import cases, census, rebuild
+from services.analytics import api, store
+from services.analytics.handlers import cases, rebuild
 from shared import hearing
-from shared.census import besides
+from shared.census import ask_for_missed, besides
 from shared.command import complaints, console, read_settings, run, service_command
 from shared.events import Topic
 from shared.hearing import Handle
@@ -26,7 +26,13 @@ async def open_progress(process: Process) -> object:
 def hears(process: Process) -> dict[Topic, Handle]:
     """The topic of cases."""
     assert isinstance(process.state, hearing.Progress)
-    compare = partial(census.hear, clock=process.clock.name)
+    compare = partial(
+        ask_for_missed,
+        look=store.for_census,
+        topic=Topic.ANALYTICS,
+        source="analytics",
+        clock=process.clock.name,
+    )
     return {Topic.ROUTER: besides(compare, cases.noting(process.state))}
 
 

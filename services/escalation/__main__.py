@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.escalation import api, handlers
 from services.escalation.handlers import census
-from shared.census import besides
+from shared.census import ask_for_missed, besides
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle
@@ -17,7 +17,13 @@ from shared.service import Process, Service
 
 def hears(process: Process) -> Mapping[Topic, Handle]:
     """What escalation listens to."""
-    compare = partial(census.hear, clock=process.clock.name)
+    compare = partial(
+        ask_for_missed,
+        look=census.look,
+        topic=Topic.ESCALATION,
+        source="escalation",
+        clock=process.clock.name,
+    )
     return {Topic.ROUTER: besides(compare, handlers.handle)}
 
 

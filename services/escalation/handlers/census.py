@@ -8,23 +8,12 @@ from uuid import UUID
 
 from services.escalation.decisions import Armed, next_at
 from services.escalation.store import armed
-from shared import census, outbox
-from shared.census import Known, Voice
-from shared.events import Topic, fingerprint
-from shared.hearing import Batch
+from shared.census import Known
+from shared.events import fingerprint
 from shared.postgres import Transaction
 
 UNSOUND = "unsound"
 """The fingerprint of a case that would be swept at another time than its clocks say."""
-
-
-async def hear(batch: Batch, tx: Transaction, now: datetime, clock: str) -> None:
-    """Ask for what is not armed here as the router says; `clock` is the name of our own."""
-    found = await census.compared(tx, batch, look)
-    missed = [*found.differing, *found.strangers]
-    if missed:
-        voice = Voice("escalation", await outbox.epoch(tx), clock)
-        await census.report(tx, Topic.ESCALATION, missed, voice, now)
 
 
 async def look(
