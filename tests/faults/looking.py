@@ -65,30 +65,41 @@ def ask(town: Seen, service: str, sql: str, *values: object) -> list[tuple[Any, 
 
 
 async def waits(town: Seen) -> list[str]:
-    """What was not said, read, heard or answered yet: nothing where all is at rest."""
+    """What was not said, read, heard or answered yet: nothing where all is at rest.
+
+    In this order, or a town that only looked at rest would be called so: what was on the topics was
+    heard, then nothing that came of it waits to be said, then nothing was said meanwhile.
+    """
+    before = await ends(town)
     found = []
-    for service in SERVICES:
-        [row] = await rows(town, service, "select count(*) as n from outbox")
-        if row["n"]:
-            found.append(f"{row['n']} rows in the outbox of {service}")
+    for service, topics in HEARS.items():
+        said = await rows(town, service, "select topic, partition, next_offset from offsets")
+        at = {(row["topic"], row["partition"]): row["next_offset"] for row in said}
+        for topic in topics | {Topic(row["topic"]) for row in said}:
+            behind = sum(
+                max(0, end - at.get((topic.value, p), 0)) for p, end in before[topic].items()
+            )
+            if behind:
+                found.append(f"{behind} records of {topic} that {service} did not hear")
     [row] = await rows(town, "intake", "select count(*) as n from unread")
     if row["n"]:
         found.append(f"{row['n']} unread petitions")
     [row] = await rows(town, "escalation", "select count(*) as n from orders")
     if row["n"]:
         found.append(f"{row['n']} orders without an answer")
-    ends = {topic: await kafka.end_offsets(town.kafka_settings(), topic) for topic in Topic}
-    for service, topics in HEARS.items():
-        said = await rows(town, service, "select topic, partition, next_offset from offsets")
-        at = {(row["topic"], row["partition"]): row["next_offset"] for row in said}
-        for topic in topics | {Topic(row["topic"]) for row in said}:
-            # The ends are older than the positions: what came between is nobody's debt.
-            behind = sum(
-                max(0, end - at.get((topic.value, p), 0)) for p, end in ends[topic].items()
-            )
-            if behind:
-                found.append(f"{behind} records of {topic} that {service} did not hear")
+    for service in SERVICES:
+        [row] = await rows(town, service, "select count(*) as n from outbox")
+        if row["n"]:
+            found.append(f"{row['n']} rows in the outbox of {service}")
+    after = await ends(town)
+    found += [f"records that came to {topic} meanwhile" for topic in Topic
+              if after[topic] != before[topic]]  # fmt: skip
     return found
+
+
+async def ends(town: Seen) -> dict[Topic, dict[int, int]]:
+    """Where every partition of every topic ends."""
+    return {topic: await kafka.end_offsets(town.kafka_settings(), topic) for topic in Topic}
 
 
 async def not_through(
