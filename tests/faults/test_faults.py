@@ -1,4 +1,4 @@
-"""Real processes are killed and frozen under load: a short selection.
+"""Real processes are killed, frozen and mixed with older ones under load: a short selection.
 
 `make chaos` does all of it, for longer.
 """
@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from deploy.local.environment import SERVICES
 from tests.faults.faults import dies, relaying
 from tests.faults.scene import Scene
+from tests.faults.versions import NoHistory, older_code
 
 TAKEOVER_SECONDS = 25.0
 """Promised are 15, and `make chaos` holds them to it; here the machine may have other work."""
@@ -53,4 +55,20 @@ def test_of_two_escalations_one_takes_over_when_the_other_stands_still(scene: Sc
     scene.recover(time.monotonic())
     assert frozen.running
     scene.town.remove(second)
+    is_well(scene)
+
+
+def test_the_last_version_and_this_one_work_side_by_side(scene: Scene) -> None:
+    try:
+        with older_code(scene.town.home) as (code, name):
+            olds = [scene.town.new_replica(service, code) for service in SERVICES]
+            scene.town.join(olds)
+            scene.recover(time.monotonic())
+            time.sleep(scene.seconds)
+            heard = {old.service: old.metric("casegrid_events_heard_total") for old in olds}
+            assert all(heard.values()), f"{name} heard {heard}"
+            for old in olds:
+                scene.town.remove(old)
+    except NoHistory as why:
+        pytest.skip(str(why))
     is_well(scene)
