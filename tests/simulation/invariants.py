@@ -64,7 +64,7 @@ class Sight:
     said: dict[tuple[Topic, str], dict[Order, Said]] = field(default_factory=dict)
     last: dict[tuple[Topic, str], Order] = field(default_factory=dict)
     causes: dict[tuple[bytes, int], Order] = field(default_factory=dict)
-    positions: dict[tuple[str, Topic, int], int] = field(default_factory=dict)
+    done: dict[tuple[str, Topic, int], set[int]] = field(default_factory=dict)
 
     async def rows(self, service: str, sql: str, *values: object) -> list[Any]:
         """What a database holds."""
@@ -82,12 +82,12 @@ class Sight:
         return at
 
     def handled(self, service: str, topic: Topic, partition: int, begin: int, end: int) -> None:
-        """A batch was committed: it goes on where the last one of its partition ended."""
-        place = (service, topic, partition)
-        last = self.positions.get(place, 0)
-        if begin < last:
-            raise Broken("a record is handled once", f"{place}: {begin} to {end} after {last}")
-        self.positions[place] = end
+        """A batch was committed; who was frozen after his commit tells of it after others do."""
+        place, offsets = (service, topic, partition), range(begin, end)
+        done = self.done.setdefault(place, set())
+        if again := done.intersection(offsets):
+            raise Broken("a record is handled once", f"{place}: {sorted(again)} again")
+        done.update(offsets)
 
     async def nothing_waits(self, groups: Mapping[str, Topic]) -> bool:
         """Whether everything was said, heard, read and answered."""
@@ -159,7 +159,8 @@ def check_record(sight: Sight, topic: Topic, raw: Raw) -> None:
     first = subject.get(order)
     if first is not None:
         expect("an event is always the same", first.event_id, headers["ce_id"], (key, order))
-        subject[order] = first._replace(value=raw.value)  # the first may have been spoilt
+        if not is_readable(first.value):
+            subject[order] = first._replace(value=raw.value)  # the first was spoilt on its way
         return
     last = sight.last.get((topic, key), Order(order.epoch, 0))
     if order.epoch == last.epoch and order.seq != last.seq + 1:
@@ -493,11 +494,19 @@ async def warnings_given(sight: Sight) -> Counter[tuple[UUID, str]]:
 
 def clocks_said(value: bytes | None) -> list[Any]:
     """The clocks of a snapshot, if it is one that can be read."""
-    try:
-        clocks: list[Any] = orjson.loads(value or b"{}").get("s", {}).get("cl", [])
-    except orjson.JSONDecodeError:
+    if value is None or not is_readable(value):
         return []
+    clocks: list[Any] = orjson.loads(value).get("s", {}).get("cl", [])
     return clocks
+
+
+def is_readable(value: bytes | None) -> bool:
+    """Whether a record was not spoilt on its way."""
+    try:
+        orjson.loads(value or b"{}")
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def marks_said(sight: Sight) -> defaultdict[tuple[UUID, str], dict[object, int]]:

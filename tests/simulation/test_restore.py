@@ -23,8 +23,8 @@ async def restore(town: Town, service: ServiceName, kept: dict[str, bytes]) -> N
     for member in members:
         await world.kill(member)
     await world.databases[service].restore(kept)
-    for place in [place for place in world.sight.positions if place[0] == service]:
-        del world.sight.positions[place]
+    for place in [place for place in world.sight.done if place[0] == service]:
+        del world.sight.done[place]
     for member in members:
         await member.begin()
 

@@ -11,6 +11,8 @@ from tests.simulation.world import Databases, Plan, World
 
 BATCHES, EACH = 8, 25
 AGAIN = (0, 24)
+FOUND = (552, 694)
+"""Worlds beyond the first that a campaign found something in."""
 
 LEAST = {
     "petitions accepted": 30, "commands done": 20, "processes killed": 15, "rebalances": 15,
@@ -31,6 +33,12 @@ async def test_whatever_goes_wrong_nothing_is_lost_and_nothing_happens_twice(
         counts += outcome.counts
     idle = {what: counts[what] for what, least in LEAST.items() if counts[what] < least}
     assert not idle
+
+
+@pytest.mark.parametrize("seed", FOUND)
+async def test_a_world_that_was_broken_once_is_well(seed: int, world_databases: Databases) -> None:
+    outcome = await World(Plan(seed), world_databases).run()
+    assert outcome.broken is None, "\n".join(told(outcome))
 
 
 @pytest.mark.parametrize("seed", AGAIN)

@@ -83,7 +83,6 @@ class Town:
             lane,
             end,
         )
-        self.world.sight.positions[service, topic, lane] = end
         for member in self.world.members.values():
             for hearer in member.hearers.values():
                 hearer.forget()
