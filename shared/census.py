@@ -17,7 +17,7 @@ from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 
-from shared import outbox
+from shared import hearing, outbox
 from shared.clock import wall
 from shared.events import (
     CensusDiffered,
@@ -44,6 +44,9 @@ strangers looked for among ids as young as this: they may be newer than the page
 longer than this to be opened, in an outage, is asked for once in vain."""
 
 MOST_AT_ONCE: Final = 200
+MOST_ASKED: Final = 3
+"""What could not be read so often is not asked for again: it would be said for ever."""
+
 FIRST: Final = UUID(int=0)
 LAST: Final = UUID(int=2**128 - 1)
 REPORT: Final = "census/report"
@@ -291,6 +294,27 @@ async def compared(tx: Transaction, batch: Batch, look: Look, *, epochs: bool = 
     )
 
 
+async def spoilt(tx: Transaction, batch: Batch) -> list[Missed]:
+    """What could not be read of a batch, to be said again at once.
+
+    A census would find most of it, but no census counts what is closed: the last that was said of
+    a closed case would be missed for good.
+    """
+    ids = {key: id_ for bad in batch.unreadable if (id_ := id_of(key := bad.record.key))}
+    if not ids:
+        return []
+    times = await hearing.parked_under(tx, batch.topic, list(ids))
+    return [Missed(id=id_) for key, id_ in ids.items() if times.get(key, 0) <= MOST_ASKED]
+
+
+def id_of(key: str) -> UUID | None:
+    """The petition or case of a key."""
+    try:
+        return UUID(key)
+    except ValueError:
+        return None
+
+
 async def report(
     tx: Transaction, topic: Topic, missed: Sequence[Missed], voice: Voice, now: datetime
 ) -> None:
@@ -321,7 +345,7 @@ async def ask_for_missed(
     `topic` is the listener's own, `clock` the name of its promise clock.
     """
     found = await compared(tx, batch, look)
-    missed = [*found.differing, *found.strangers]
+    missed = [*found.differing, *found.strangers, *await spoilt(tx, batch)]
     if missed:
         await report(tx, topic, missed, Voice(source, await outbox.epoch(tx), clock), now)
 
@@ -352,12 +376,15 @@ async def reported(tx: Transaction, batch: Batch) -> list[Missed]:
 Hear = Callable[[Batch, Transaction, datetime], Awaitable[None]]
 
 
-def besides(hear: Hear, handle: Handle) -> Handle:
-    """A handler that hears what a batch says of a census too; `handle` is given the rest."""
+def besides(hear: Hear, handle: Handle, *, asks: bool = False) -> Handle:
+    """A handler that hears what a batch says of a census too; `handle` is given the rest.
+
+    With `asks`, what could not be read is heard of too.
+    """
 
     async def both(batch: Batch, tx: Transaction, now: datetime) -> Done | None:
         rest = [e for e in batch.events if not isinstance(e.data, CensusTaken | CensusDiffered)]
-        if len(rest) == len(batch.events):
+        if len(rest) == len(batch.events) and not (asks and batch.unreadable):
             return await handle(batch, tx, now)
         done = None
         if rest or batch.unreadable:

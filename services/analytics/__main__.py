@@ -33,7 +33,9 @@ def hears(process: Process) -> dict[Topic, Handle]:
         source="analytics",
         clock=process.clock.name,
     )
-    return {Topic.ROUTER: besides(compare, cases.noting(process.state))}
+    return {
+        Topic.ROUTER: besides(compare, cases.noting(process.state), asks=process.settings.census)
+    }
 
 
 SERVICE = Service(

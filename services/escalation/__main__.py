@@ -24,7 +24,7 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
         source="escalation",
         clock=process.clock.name,
     )
-    return {Topic.ROUTER: besides(compare, handlers.handle)}
+    return {Topic.ROUTER: besides(compare, handlers.handle, asks=process.settings.census)}
 
 
 SERVICE = Service(

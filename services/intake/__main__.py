@@ -19,8 +19,9 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
     """What intake listens to."""
     shelf = loops.intake_of(process).shelf
     compare = partial(census.hear, voice=loops.voice_of(process), shelf=shelf)
+    hear = partial(receipts.on_case_changed, clock=process.clock)
     return {
-        Topic.ROUTER: besides(compare, partial(receipts.on_case_changed, clock=process.clock)),
+        Topic.ROUTER: besides(compare, hear, asks=process.settings.census),
         Topic.POLICY: policy.on_policy,
     }
 

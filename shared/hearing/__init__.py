@@ -26,6 +26,7 @@ from shared.hearing.parked import (
     parked_all,
     parked_count,
     parked_of,
+    parked_under,
     replayed,
     resume,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "parked_all",
     "parked_count",
     "parked_of",
+    "parked_under",
     "positions",
     "replayed",
     "resume",

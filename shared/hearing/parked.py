@@ -47,6 +47,19 @@ def pack_any(headers: Mapping[str, bytes]) -> bytes:
     )
 
 
+async def parked_under(tx: Transaction, topic: Topic, keys: Sequence[str]) -> dict[str, int]:
+    """How many records of a topic wait under each of these keys."""
+    rows = await tx.fetch(
+        """
+        select key, count(*) as n from parked
+        where key = any($2::text[]) and topic = $1 and settled_at is null group by key
+        """,
+        topic.value,
+        list(keys),
+    )
+    return {row["key"]: row["n"] for row in rows}
+
+
 class Parked(NamedTuple):
     """A parked record: its row, why, and since when."""
 

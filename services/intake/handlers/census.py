@@ -65,7 +65,7 @@ async def hear(batch: Batch, tx: Transaction, now: datetime, voice: Voice, shelf
         rules = shelf.policy.accusations if shelf.policy else Accusations()
         await say_again(tx, {one.id: one.seq for one in missed}, voice, rules, now)
     found = await census.compared(tx, batch, store.for_census)
-    wanted = [*found.differing, *found.strangers]
+    wanted = [*found.differing, *found.strangers, *await census.spoilt(tx, batch)]
     await census.report(tx, Topic.INTAKE, wanted, spoken(voice), now)
 
 
