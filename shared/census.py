@@ -118,7 +118,7 @@ def differs(one: Counted, known: Known | None, epoch: int) -> bool:
         return known.order.epoch < epoch
     prints = (one.fingerprint, known.fingerprint)
     same = None in prints or prints[0] == prints[1]
-    return known.order < order or not same or not known.open
+    return known.order < order or not same or known.open is one.closed
 
 
 def made_at(id_: UUID) -> datetime:

@@ -179,7 +179,7 @@ def positions_command() -> typer.Typer:
         """Each position beside what the topic holds; `!` where the service cannot go on."""
         table = Table("topic/partition", "position", "holds", "")
         for one, extent in run(placed()):
-            wrong = kafka.outside(one.topic, one.next_offset, extent)
+            wrong = kafka.outside(one.next_offset, extent)
             holds = f"{extent.beginning} … {extent.end}"
             where = f"{one.topic}/{one.partition}"
             table.add_row(where, str(one.next_offset), holds, f"! {wrong}" if wrong else "")

@@ -92,12 +92,13 @@ OfficeKind = Literal["desk", "department", "utility", "committee", "outside"]
 
 
 class Counted(Data):
-    """A petition or an open case of a census: its last event, and the promises that run on it."""
+    """A petition or case of a census: its last event, and the promises that run on it."""
 
     id: UUID = Field(alias="i")
     epoch: int = Field(default=1, alias="e")
     seq: int = Field(alias="s")
     fingerprint: str | None = Field(default=None, alias="f")
+    closed: bool = Field(default=False, alias="c")
 
 
 def fingerprint(holder: str, clocks: Iterable[tuple[str, int, int]]) -> str:
@@ -109,8 +110,9 @@ def fingerprint(holder: str, clocks: Iterable[tuple[str, int, int]]) -> str:
 class CensusTaken(Data):
     """What its owner holds of the ids after `after` up to `up_to` that lie in this partition.
 
-    Of the router all open cases, of intake all petitions that were said. Whoever hears the owner
-    knows as much by now, or has missed something. `taken_at` is wall time.
+    Of the router all cases that are open or were closed not long ago, of intake all petitions that
+    were said. Whoever hears the owner knows as much by now, or has missed something. `taken_at` is
+    wall time.
     """
 
     type: Literal["casegrid.census.taken.v1"]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-Step: TypeAlias = Literal["batch", "accept", "read", "command", "sweep"]
+Step: TypeAlias = Literal["batch", "accept", "read", "command", "sweep", "timer"]
 """A transaction: `before_…_commit` and `after_…_commit` are its points."""
 
 EVERYBODY = ("intake", "router", "escalation", "analytics")
@@ -31,6 +31,8 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "after_command_commit": SPEAKERS,
     "before_sweep_commit": ("escalation",),
     "after_sweep_commit": ("escalation",),
+    "before_timer_commit": EVERYBODY,
+    "after_timer_commit": EVERYBODY,
     "before_send": SPEAKERS,
     "after_send": SPEAKERS,
     "after_delete": SPEAKERS,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -41,9 +41,10 @@ class Row(NamedTuple):
     message: Message
 
 
-Send = Callable[
-    [Mapping[Lane, Sequence[Message]]], Awaitable[tuple[dict[Lane, int], dict[Lane, str]]]
-]
+Sent: TypeAlias = tuple[dict[Lane, int], dict[Lane, str]]
+"""How many of each lane were acknowledged, and why a lane was refused for good."""
+
+Send = Callable[[Mapping[Lane, Sequence[Message]]], Awaitable[Sent]]
 
 
 def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:

@@ -55,6 +55,7 @@ num.network.threads=2
 num.io.threads=4
 background.threads=4
 log.cleaner.dedupe.buffer.size=33554432
+log.cleaner.backoff.ms=1000
 """
 
 LOGGING = """\

@@ -48,7 +48,7 @@ async def count(process: Process) -> float:
     if not process.settings.census:
         return 60.0
     counting = Census(policies_of(process), process.epoch, process.clock)
-    async with postgres.transaction(process.pool) as tx:
+    async with postgres.transaction(process.pool, "timer") as tx:
         more = await counting.walk_on(tx)
         await show_age(tx)
     process.wake_relay.call()
@@ -64,7 +64,7 @@ async def look_for_policy(process: Process) -> float:
 
 async def look(process: Process) -> float:
     """Each second: the figures, and old answers forgotten."""
-    async with postgres.transaction(process.pool) as tx:
+    async with postgres.transaction(process.pool, "timer") as tx:
         await store.commands.forget_old(tx)
         await measures.measure(tx, policies_of(process))
     return 1.0

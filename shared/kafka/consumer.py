@@ -51,7 +51,8 @@ class Consumer:
     word. A stopped partition is read again when its row is another one (`doubt`).
 
     `missed` counts records that the log held no more when we came. A hole in a compacted topic is
-    ordinary and not counted.
+    ordinary and not counted; but a hole before what was fetched is believed only by who has just
+    `sought` that place: else it is as likely that the client went on elsewhere.
     """
 
     def __init__(self, settings: Settings, topic: Topic, group: str, positions: Positions) -> None:
@@ -60,6 +61,7 @@ class Consumer:
         self.positions = positions
         self.known: dict[int, int] = {}
         self.placed: set[int] = set()
+        self.sought: set[int] = set()
         self.stopped: dict[int, Stopped] = {}
         self.ends: dict[int, int] = {}
         self.joined = False
@@ -124,12 +126,13 @@ class Consumer:
             last = self.stopped.pop(partition, None)
             if last is not None and last.position == row:
                 self.stop(partition, last.reason, row)
-            elif (reason := outside(self.topic, row, extent)) is not None:
+            elif (reason := outside(row, extent)) is not None:
                 self.missed += max(0, extent.beginning - row)
                 self.stop(partition, reason, row)
             else:
                 self.raw.resume(place)
-                self.raw.seek(place, max(row, extent.beginning))
+                self.raw.seek(place, row)
+                self.sought.add(partition)
             self.ends[partition] = extent.end
             self.known[partition] = row
             self.placed.add(partition)
@@ -179,12 +182,17 @@ class Consumer:
             )
             self.stop(place.partition, reason, expected)
             return False
+        certain = place.partition in self.sought
+        self.sought.discard(place.partition)
+        if raws[0].offset > expected and not certain:
+            self.placed.discard(place.partition)
+            return False
         gone = raws[-1].offset + 1 - expected - len(raws)
         if not gone or self.topic in COMPACTED_TOPICS:
             return True
         self.missed += gone
         extent = (await extents_of(self.raw, [place]))[place]
-        if (expired := outside(self.topic, expected, extent)) is not None:
+        if (expired := outside(expected, extent)) is not None:
             self.stop(place.partition, expired, expected)
             return False
         return True

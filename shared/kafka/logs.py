@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.events import Topic
 from shared.kafka.connection import connection
 from shared.kafka.records import Record, record_of
-from shared.kafka.topics import COMPACTED_TOPICS, PARTITIONS
+from shared.kafka.topics import PARTITIONS
 from shared.settings import Settings
 
 
@@ -22,18 +22,19 @@ class Extent(NamedTuple):
     end: int
 
 
-def outside(topic: Topic, position: int, extent: Extent) -> str | None:
+def outside(position: int, extent: Extent) -> str | None:
     """Why nobody can go on at this position, or None.
 
-    Beyond the end: the log is another one than the position speaks of. Before the beginning of
-    a log that is not compacted: what was not read yet has expired. Either needs a person.
+    Beyond the end: the log is another one than the position speaks of. Before the beginning: what
+    was not read yet has expired, in a compacted log too: compaction leaves holes and never moves
+    the beginning. Either needs a person.
     """
     if position > extent.end:
         return (
             f"position {position} lies beyond the end {extent.end}: this is another log than the"
             " one we read; look, then `positions reset`"
         )
-    if position < extent.beginning and topic not in COMPACTED_TOPICS:
+    if position < extent.beginning:
         return (
             f"{extent.beginning - position} records from position {position} on expired unread;"
             " look, then `positions reset`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from shared import kafka, outbox, postgres, telemetry
@@ -38,7 +39,7 @@ async def rounds(process: Process, connection: Transaction, sender: kafka.Sender
         now = time.monotonic()
         tried = [lane for lane, until in resting.items() if until <= now]
         done = await outbox.relay_once(
-            connection, sender.send, [lane for lane in resting if lane not in tried]
+            connection, awake(connection, sender.send), [k for k in resting if k not in tried]
         )
         for lane in tried:
             # Without a word of it the lane is empty now: somebody took out what was refused.
@@ -53,6 +54,26 @@ async def rounds(process: Process, connection: Transaction, sender: kafka.Sender
         process.health.well("relay")
         if not done.more or done.refused:
             await process.wake_relay.wait(0.02)
+
+
+def awake(connection: Transaction, send: outbox.Send) -> outbox.Send:
+    """A send that may take longer than a session may be idle: the server is spoken to meanwhile.
+
+    A process that is frozen says nothing: its lock is another's in time all the same.
+    """
+
+    async def sending(lanes: Mapping[kafka.Lane, Sequence[kafka.Message]]) -> outbox.Sent:
+        answer = asyncio.ensure_future(send(lanes))
+        try:
+            while True:
+                await asyncio.wait([answer], timeout=postgres.FROZEN_SECONDS / 4)
+                if answer.done():
+                    return await answer
+                await connection.execute("select 1")
+        finally:
+            answer.cancel()
+
+    return sending
 
 
 def name_of(lane: kafka.Lane) -> str:

@@ -21,7 +21,7 @@ async def keep_time(process: Process, timer: Timer) -> None:
 
 async def fold(process: Process) -> float:
     """Each second: fold the counts, measure outbox, parked and skew."""
-    async with postgres.transaction(process.pool) as tx:
+    async with postgres.transaction(process.pool, "timer") as tx:
         await tally.fold(tx)
     async with process.pool.acquire(timeout=10) as connection:
         depth, age = await outbox.waiting(connection)

@@ -1,6 +1,7 @@
-"""A town under load for the tests, that they may break."""
+"""Towns under load for the tests, that they may break."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,22 @@ from tests.servers import fastest_place, session_directory
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     """One town for all of them: each test begins with what the last one left, and must end well."""
-    with session_directory(fastest_place(), "casegrid-test-faults-") as home:
-        # Two versions shall meet here, and the older one knows no census.
-        kind = Kind(settings=(("CASEGRID_CENSUS", "false"),))
+    with scene_of(Kind(), "one") as one:
+        yield one
+
+
+@pytest.fixture
+def scene_of_two() -> Iterator[Scene]:
+    """A town in which an older version may live too: the one that landed last may know no census,
+    or another one."""
+    with scene_of(Kind(settings=(("CASEGRID_CENSUS", "false"),)), "two") as one:
+        yield one
+
+
+@contextmanager
+def scene_of(kind: Kind, name: str) -> Iterator[Scene]:
+    """A town of this kind and name, under load."""
+    with session_directory(fastest_place(), f"casegrid-test-faults-{name}-") as home:
         town = Town(home / "town", kind, fast=True)
         town.start()
         try:

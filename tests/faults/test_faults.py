@@ -58,7 +58,8 @@ def test_of_two_escalations_one_takes_over_when_the_other_stands_still(scene: Sc
     is_well(scene)
 
 
-def test_the_last_version_and_this_one_work_side_by_side(scene: Scene) -> None:
+def test_the_last_version_and_this_one_work_side_by_side(scene_of_two: Scene) -> None:
+    scene = scene_of_two
     try:
         with older_code(scene.town.home) as (code, name):
             olds = [scene.town.new_replica(service, code) for service in SERVICES]

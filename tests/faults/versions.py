@@ -31,11 +31,12 @@ def git(*words: str) -> bytes:
 
 
 def last_landed() -> str:
-    """The newest commit before this one that changed the contract. Raises `NoHistory`."""
-    found = git("log", "--format=%H", "HEAD~1", "--", CONTRACT).decode().split()
-    if not found:
-        raise NoHistory(f"no commit before this one changed {CONTRACT}")
-    return found[0]
+    """The newest commit whose contract is another one than here. Raises `NoHistory`."""
+    here = git("hash-object", CONTRACT)
+    for commit in git("log", "--format=%H").decode().split():
+        if git("rev-parse", f"{commit}:{CONTRACT}") != here:
+            return commit
+    raise NoHistory(f"no commit has another {CONTRACT}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,8 @@ from uuid import UUID
 import orjson
 import pytest
 
-from services.router.decisions.case import Case, duties
+from services.router import store
+from services.router.decisions.case import CASE, Case, but, duties
 from services.router.decisions.commands import OFFICER_COMMAND
 from services.router.decisions.policy import Part, Policy, PolicyRefused, read_part
 from services.router.decisions.workflow import allowed_actions
@@ -26,6 +27,8 @@ from services.router.handlers.orders import DUPLICATES as REPEATED
 from services.router.handlers.petitions import BLOCKED, DUPLICATES, OPENED, replay
 from services.router.handlers.policies import Policies, load, read_files
 from shared import tally
+from shared.census import FIRST
+from shared.clock import wall
 from shared.divisions import CITY, Tier
 from shared.events import (
     CASE_EVENTS,
@@ -489,6 +492,26 @@ async def test_what_is_rolled_back_is_counted_nowhere(pool: Pool, router: Router
     assert [counter._value.get() - was for counter, was in zip(counters, before, strict=True)] == [
         1, 1, 1, 1, 1, 1, 1,
     ]  # fmt: skip
+
+
+async def test_a_closed_case_is_counted_for_an_hour_after_its_end_and_then_no_more(
+    pool: Pool, router: Router
+) -> None:
+    await router.hear(Said(receipt(), A), Said(receipt(), B))
+    closed = but((await cases(pool))[A], stage="closed", clocks=())
+    async with transaction(pool) as tx:
+        await store.cases.update(tx, [closed], {A: CASE.dump_json(closed).decode()})
+
+    async def counted_at(at: datetime) -> list[UUID]:
+        async with transaction(pool) as tx:
+            return [case.id for case in await store.census.counted_after(tx, FIRST, 9, at)]
+
+    now = wall()
+    assert await counted_at(now) == [A, B]
+    assert await counted_at(now + timedelta(minutes=59)) == [A, B]
+    # A walk that comes later than that counts it all the same, once.
+    assert await counted_at(now + timedelta(minutes=61)) == [A, B]
+    assert await counted_at(now) == [B]
 
 
 async def test_orders_for_one_case_in_one_batch_are_judged_one_after_the_other(

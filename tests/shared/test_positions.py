@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiokafka import TopicPartition
@@ -115,11 +116,6 @@ async def test_records_that_expired_unread_stop_their_partition_and_are_counted(
         assert missed() - before == 3
 
 
-async def at_nought(_: Topic, __: Sequence[int]) -> Mapping[int, int]:
-    """Nothing was heard yet."""
-    return {}
-
-
 async def first_batch(consumer: Consumer) -> list[kafka.Record]:
     """Whatever comes first."""
     return await eventually(consumer.batch, bool)
@@ -129,9 +125,11 @@ async def test_records_that_expire_behind_the_back_of_a_consumer_stop_the_partit
     settings: Settings,
 ) -> None:
     await say(settings, message(ONE, 1))
-    async with Consumer(settings, Topic.INTAKE, "test", at_nought) as consumer:
+    rows: dict[int, int] = {}
+    async with Consumer(settings, Topic.INTAKE, "test", told(rows)) as consumer:
         await first_batch(consumer)
-        consumer.handled({LANE: 1})
+        rows[LANE] = 1
+        consumer.handled(rows)
         # Nothing is fetched ahead while the records come and go.
         place = TopicPartition(consumer.name, LANE)
         consumer.raw.pause(place)
@@ -149,22 +147,80 @@ async def test_records_that_expire_behind_the_back_of_a_consumer_stop_the_partit
         assert consumer.missed == 3
 
 
-async def test_holes_in_a_compacted_topic_are_no_loss(settings: Settings) -> None:
+ROUTER_LANE = kafka.lane_of(Topic.ROUTER, ONE)
+
+
+async def compacted(settings: Settings) -> None:
+    """Seven records of one subject, of which the broker keeps only the last two."""
     name = settings.topic_prefix + Topic.ROUTER
-    lane = kafka.lane_of(Topic.ROUTER, ONE)
+    soon = {
+        "cleanup.policy": "compact", "segment.ms": "50", "min.compaction.lag.ms": "0",
+        "min.cleanable.dirty.ratio": "0.01",
+    }  # fmt: skip
+    async with admin(settings) as client:
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, soon)])
+    for seq in range(1, 8):
+        await say(settings, message(ONE, seq), topic=Topic.ROUTER)
+        await asyncio.sleep(0.1)
+
+    async def kept() -> list[int]:
+        """The offsets that are left."""
+        found = kafka.read_to_end(settings, Topic.ROUTER)
+        return [record.offset async for records, _, _ in found for record in records]
+
+    await eventually(kept, lambda offsets: offsets == [5, 6])
+
+
+def told(rows: Mapping[int, int]) -> kafka.Positions:
+    """The positions of a database that holds these rows."""
+
+    async def positions(_: Topic, __: Sequence[int]) -> Mapping[int, int]:
+        return rows
+
+    return positions
+
+
+async def test_holes_in_a_compacted_topic_are_no_loss(settings: Settings) -> None:
+    await compacted(settings)
+    async with Consumer(settings, Topic.ROUTER, "test", told({ROUTER_LANE: 2})) as consumer:
+        # A batch ends with a segment.
+        assert [record.offset for record in await first_batch(consumer)] == [5]
+        assert consumer.known[ROUTER_LANE] == 2
+        consumer.handled({ROUTER_LANE: 6})
+        assert [record.offset for record in await first_batch(consumer)] == [6]
+        assert not consumer.stopped
+        assert consumer.missed == 0
+
+
+async def test_a_client_that_goes_on_elsewhere_is_led_back_and_nothing_is_passed_over(
+    settings: Settings,
+) -> None:
     await say(settings, *(message(ONE, seq) for seq in range(1, 8)), topic=Topic.ROUTER)
+    rows = {ROUTER_LANE: 0}
+    async with Consumer(settings, Topic.ROUTER, "test", told(rows)) as consumer:
+        assert await eventually(lambda: consumer.batch(limit=2), bool)
+        rows[ROUTER_LANE] = 2
+        consumer.handled(rows)
+        consumer.raw.seek(TopicPartition(consumer.name, ROUTER_LANE), 5)
+        assert [record.offset for record in await first_batch(consumer)] == [2, 3, 4, 5, 6]
+        assert not consumer.stopped
+        assert consumer.missed == 0
+
+
+async def test_the_beginning_of_a_compacted_log_is_lost_like_any_other(settings: Settings) -> None:
+    await say(settings, *(message(ONE, seq) for seq in range(1, 8)), topic=Topic.ROUTER)
+    name = settings.topic_prefix + Topic.ROUTER
     # Only a topic that is not compacted lets its first records be deleted at will.
     change = ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": "delete"})
     async with admin(settings) as client:
         await client.alter_configs([change])
-    await expire(settings, Topic.ROUTER, lane, 5)
+    await expire(settings, Topic.ROUTER, ROUTER_LANE, 5)
+    async with Consumer(settings, Topic.ROUTER, "test", told({ROUTER_LANE: 2})) as consumer:
 
-    async def at_two(_: Topic, partitions: Sequence[int]) -> Mapping[int, int]:
-        return dict.fromkeys(partitions, 0) | {lane: 2}
+        async def look() -> dict[int, kafka.Stopped]:
+            assert await consumer.batch() == []
+            return consumer.stopped
 
-    async with Consumer(settings, Topic.ROUTER, "test", at_two) as consumer:
-        records = await first_batch(consumer)
-        assert [record.offset for record in records] == [5, 6]
-        assert consumer.known[lane] == 2
-        assert not consumer.stopped
-        assert consumer.missed == 0
+        await eventually(look, bool)
+        assert "3 records from position 2 on expired" in consumer.stopped[ROUTER_LANE].reason
+        assert consumer.missed == 3

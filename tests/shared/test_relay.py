@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from shared import kafka, outbox, telemetry
+from shared import kafka, outbox, postgres, telemetry
 from shared.events import Topic
 from shared.kafka import Lane, Message, Sender, Unknown
 from shared.outbox import relay_once
 from shared.postgres import Transaction, transaction
 from shared.service import Process, relay, through_weather
+from shared.service.relaying import awake
 from shared.settings import Settings
 from tests.servers import free_port
 from tests.shared.sayings import LANE, ONE, OTHER_LANE, TWO, eventually, saying
@@ -45,6 +46,24 @@ def counted(topic: Topic) -> float:
     """The bytes that were said by this process."""
     (metric,) = telemetry.SAID_BYTES.labels(topic).collect()
     return metric.samples[0].value
+
+
+async def test_a_send_that_takes_long_does_not_cost_the_relay_its_session(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "FROZEN_SECONDS", 1)
+    connection = await postgres.connect(dsn, "relay")
+
+    async def slow(_: Mapping[Lane, Sequence[Message]]) -> tuple[dict[Lane, int], dict[Lane, str]]:
+        await asyncio.sleep(2.5)
+        return {}, {}
+
+    try:
+        await connection.execute("set idle_session_timeout = '1s'")
+        assert await awake(connection, slow)({}) == ({}, {})
+        assert await connection.fetchval("select 1") == 1
+    finally:
+        await connection.close()
 
 
 async def test_what_is_committed_is_said_once_and_in_order(

@@ -97,6 +97,22 @@ def closing_skipped(service: str) -> Fault:
     return plant
 
 
+def life_skipped(service: str) -> Fault:
+    """All that was ever said of a case is never heard."""
+
+    async def plant(town: Town, _: UUID) -> None:
+        case = await town.hand_in()
+        for n in (1, 2):
+            while await moved(town, f"router-{n}: hear intake.events"):
+                pass
+        await town.resolve(case)
+        await town.ask(case, "close", callback="answered")
+        await town.say("router")
+        await town.skip(service, Topic.ROUTER, case)
+
+    return plant
+
+
 async def a_petition_is_skipped(town: Town, _: UUID) -> None:
     case = await town.hand_in()
     await town.skip("router", Topic.INTAKE, case)
@@ -138,6 +154,9 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "an opening is not counted": opening_skipped("analytics"),
     "a step is not counted": step_skipped("analytics"),
     "a closing is not counted": closing_skipped("analytics"),
+    "a whole life is not armed": life_skipped("escalation"),
+    "a whole life is not counted": life_skipped("analytics"),
+    "a whole life is on no receipt": life_skipped("intake"),
     "an opening is on no receipt": opening_skipped("intake"),
     "a step is on no receipt": step_skipped("intake"),
     "a closing is on no receipt": closing_skipped("intake"),

@@ -92,8 +92,12 @@ class Town:
         await self.world.databases[service].rows(statement, *values)  # type: ignore[index]
 
     async def close(self, case: UUID) -> None:
-        """To its end, but for the last step."""
+        """To its end, but for the last step, and everybody has heard of it."""
+        await self.resolve(case)
+        await self.world.until_quiet()
+
+    async def resolve(self, case: UUID) -> None:
+        """Signed, answered and resolved."""
         await self.ask(case, "sign")
         await self.ask(case, "reply", text="it is gone")
         await self.ask(case, "resolve", result="it is gone")
-        await self.world.until_quiet()

@@ -57,7 +57,7 @@ async def step(process: Process) -> float:
 
 async def forget_zeros(process: Process) -> float:
     """Each minute: minutes in which nothing is due any more."""
-    async with postgres.transaction(process.pool) as tx:
+    async with postgres.transaction(process.pool, "timer") as tx:
         await tally.forget_zeros(tx, "due")
     return 60.0
 

@@ -71,7 +71,7 @@ async def step(process: Process) -> float:
     hearing_well = f"consume {Topic.ROUTER}" not in process.health.reasons
     if not hearing_well or lag_seconds() >= MOST_LAG_SECONDS:
         return 1.0
-    async with postgres.transaction(process.pool) as tx:
+    async with postgres.transaction(process.pool, "timer") as tx:
         again = await say_again_once(tx, wall(), process.clock.name)
     SAID_AGAIN.inc(again.said)
     if again.taken:

@@ -104,7 +104,7 @@ async def count(process: Process) -> float:
     """Walk over what was said of petitions, a page a second."""
     if not process.settings.census:
         return 60.0
-    async with transaction(process.pool) as tx:
+    async with transaction(process.pool, "timer") as tx:
         more = await census.walk_on(tx, voice_of(process), process.clock.now())
         await show_age(tx)
     process.wake_relay.call()

@@ -19,7 +19,7 @@ from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
 from shared import census
 from shared.census import LAST, Page, Voice
-from shared.clock import Clock
+from shared.clock import Clock, wall
 from shared.events import Counted, Topic, derived_id
 from shared.hearing import Batch
 from shared.identity import service_actor
@@ -44,7 +44,7 @@ class Census:
         return Voice("router", self.epoch, self.clock.name)
 
     async def walk_on(self, tx: Transaction) -> bool:
-        """Say the next page of open cases; False when the walk rests."""
+        """Say the next page of cases; False when the walk rests."""
         return await census.walk_on(tx, Topic.ROUTER, count, self.voice, self.clock.now())
 
     async def hear(self, batch: Batch, tx: Transaction, now: datetime) -> None:
@@ -73,12 +73,18 @@ class Census:
 
 
 async def count(tx: Transaction, after: UUID, most: int) -> Page:
-    """The next open cases."""
-    cases = await store.census.open_after(tx, after, most)
+    """The next cases that are open, or were closed not long ago."""
+    cases = await store.census.counted_after(tx, after, most, wall())
     last = len(cases) < most
     return Page(after, LAST if last else cases[-1].id, list(map(counted, cases)), last)
 
 
 def counted(case: Case) -> Counted:
     """What whoever hears the router must know of a case."""
-    return Counted(id=case.id, epoch=case.epoch, seq=case.seq, fingerprint=fingerprint_of(case))
+    return Counted(
+        id=case.id,
+        epoch=case.epoch,
+        seq=case.seq,
+        fingerprint=fingerprint_of(case),
+        closed=not case.is_open,
+    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.router.decisions.case import CASE, Case
+from shared.clock import wall
 from shared.postgres import Transaction
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+COUNTED_FOR = timedelta(hours=1)
+"""[ours] A census counts a closed case so long, for whoever missed all of its life."""
 
 
 async def locked(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Case]:
@@ -42,13 +45,14 @@ async def update(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID
         update cases c
         set number = n.number, open = n.open, holder = n.holder, role = n.role, stage = n.stage,
             office = n.office, signed_by = n.signed_by, rank = n.rank,
+            counted_until = n.counted_until,
             next_deadline = n.next_deadline, version = n.version, epoch = n.epoch, seq = n.seq,
             doc = n.doc
         from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[],
                     $7::timestamptz[], $8::int[], $9::int[], $10::int[], $11::json[],
-                    $12::text[], $13::text[], $14::smallint[])
+                    $12::text[], $13::text[], $14::smallint[], $15::timestamptz[])
              as n (case_id, number, open, holder, role, stage, next_deadline, version, epoch, seq,
-                   doc, office, signed_by, rank)
+                   doc, office, signed_by, rank, counted_until)
         where c.case_id = n.case_id
         """,
         *columns(cases, documents),
@@ -57,12 +61,13 @@ async def update(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID
 
 CASE_COLUMNS = (
     "case_id", "number", "open", "holder", "role", "stage", "next_deadline", "version", "epoch",
-    "seq", "doc", "office", "signed_by", "rank",
+    "seq", "doc", "office", "signed_by", "rank", "counted_until",
 )  # fmt: skip
 
 
 def columns(cases: Sequence[Case], documents: Mapping[UUID, str]) -> tuple[list[object], ...]:
     """Cases as the arrays that the statements take."""
+    until = wall() + COUNTED_FOR
     return (
         [case.id for case in cases],
         [case.number for case in cases],
@@ -78,4 +83,5 @@ def columns(cases: Sequence[Case], documents: Mapping[UUID, str]) -> tuple[list[
         [case.office for case in cases],
         [case.signed_by for case in cases],
         [0 if case.is_first else 1 for case in cases],
+        [None if case.is_open else until for case in cases],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from services.router.decisions.case import CASE, Case
@@ -14,11 +15,31 @@ from shared.postgres import Transaction
 MOST_STRANGERS = 20_000
 
 
-async def open_after(tx: Transaction, after: UUID, most: int) -> list[Case]:
-    """The next open cases, in the order of their ids."""
+async def counted_after(tx: Transaction, after: UUID, most: int, at: datetime) -> list[Case]:
+    """The next cases that are open or were closed not long before `at`, in the order of their ids.
+
+    Those that were counted long enough are so for the last time.
+    """
     rows = await tx.fetch(
-        "select doc from cases where open and case_id > $1 order by case_id limit $2", after, most
+        """
+        with closed as (
+            select case_id, doc, counted_until from cases
+            where counted_until is not null and case_id > $1 order by case_id limit $2
+            for update skip locked)
+        select * from closed
+        union all
+        (select case_id, doc, null from cases
+         where open and case_id > $1 order by case_id limit $2)
+        order by case_id limit $2
+        """,
+        after,
+        most,
     )
+    over = [row["case_id"] for row in rows if row["counted_until"] and row["counted_until"] < at]
+    if over:
+        await tx.execute(
+            "update cases set counted_until = null where case_id = any($1::uuid[])", over
+        )
     return [CASE.validate_json(row["doc"]) for row in rows]
 
 
