@@ -69,7 +69,7 @@ async def test_a_case_that_was_kept_before_clocks_had_offices_goes_on(tx: Transa
         for name, division, role, due, marks, does, every, did in (
             ("reply", STREET, "street_cadre", 24 * HOUR, [12 * HOUR, 19 * HOUR, 23 * HOUR],
              "supervise", 24 * HOUR, "0,false,0"),
-            ("sign", GRID, "grid_head", 30 * MINUTE, [24 * MINUTE], "remind", HOUR, "1,true,0"),
+            ("sign", GRID, "grid_head", 30 * MINUTE, [24 * MINUTE], "remind", HOUR, "0,true,0"),
         )
     ]  # fmt: skip
     await tx.execute(

@@ -94,6 +94,15 @@ def test_a_warning_given_is_not_given_again_when_the_clock_comes_back_with_its_s
     assert next_at(arm(stopped, news(3, case(afresh)))) == at(13 * HOUR)
 
 
+def test_marks_that_a_breach_passed_over_are_told_when_the_clock_is_due_later() -> None:
+    (broken,) = swept_at(armed(clock()), 30)
+    assert [reason for _, reason, _ in told(broken)] != ["warning"]
+    later = clock(generation=2, due=48 * HOUR, warn=(24 * HOUR, 38 * HOUR, 46 * HOUR))
+    again = arm(broken.armed, news(2, case(later)))
+    sweeps = swept_at(again, 31, 38, 46)
+    assert [told(one) for one in sweeps] == [[("reply", "warning", STREET)]] * 3
+
+
 def test_after_downtime_only_the_latest_mark_is_told() -> None:
     (late,) = swept_at(armed(clock()), 19.5)
     assert told(late) == [("reply", "warning", STREET)]

@@ -7,6 +7,7 @@ in a group learns of its new share late, and reads on meanwhile.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -45,6 +46,8 @@ class Broker:
         }
         self.groups: dict[str, dict[str, Client]] = {}
         self.share: dict[str, dict[int, str]] = {}
+        self.generation: Counter[str] = Counter()
+        self.committed: dict[tuple[str, TopicPartition], int] = {}
         self.up = True
         self.on_their_way: list[tuple[Lane, list[Message]]] = []
         self.now_ms = 0
@@ -119,6 +122,7 @@ class Broker:
         drawn = [members[n % len(members)] for n in range(PARTITIONS[topic])] if members else []
         shuffle(drawn)
         self.share[group] = dict(enumerate(drawn))
+        self.generation[group] += 1
 
     def of(self, group: str, member: str) -> frozenset[TopicPartition]:
         """The share of a member, as the group has it now."""
@@ -137,6 +141,7 @@ class Client:
     def __init__(self, broker: Broker, group: str, member: str) -> None:
         self.broker, self.group, self.member = broker, group, member
         self.view: frozenset[TopicPartition] = frozenset()
+        self.generation = 0
         self.at: dict[TopicPartition, int] = {}
         self.resting: set[TopicPartition] = set()
         self.asked: dict[TopicPartition, int] = {}
@@ -166,10 +171,11 @@ class Client:
         return {0}
 
     async def learn(self) -> None:
-        """Hear of the share as it is now."""
-        now = self.broker.of(self.group, self.member)
-        if now != self.view:
-            self.view = now
+        """Hear of the share as it is now: after each rebalance another, be it of the same."""
+        generation = self.broker.generation[self.group]
+        if generation != self.generation:
+            self.generation = generation
+            self.view = now = self.broker.of(self.group, self.member)
             self.at.clear()
             self.resting.clear()
             assert self.listener is not None
@@ -207,7 +213,7 @@ class Client:
             await self.learn()
         found: dict[TopicPartition, list[Any]] = {}
         for place in sorted(self.view - self.resting):
-            begin = self.at.setdefault(place, 0)
+            begin = self.at.setdefault(place, self.broker.committed.get((self.group, place), 0))
             waiting = self.broker.logs[Topic(place.topic), place.partition][begin:]
             self.asked[place] = self.broker.now_ms
             if waiting and rng().random() < 0.7:
@@ -217,8 +223,11 @@ class Client:
             await point("with fetched records in hand", "crash", "freeze", "freeze", often=2)
         return found
 
-    async def commit(self, _: Mapping[TopicPartition, int]) -> None:
-        """For lag tools only: nobody here reads it."""
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Where Kafka believes the group to be: there it goes on after a rebalance, unless led."""
+        if not self.broker.up:
+            raise KafkaConnectionError("the broker is away")
+        self.broker.committed |= {(self.group, place): n for place, n in offsets.items()}
 
     def highwater(self, place: TopicPartition) -> int:
         """Where the log ends."""

@@ -20,6 +20,10 @@ LOCK_MS = 25
 """Whoever waits for somebody frozen waits in vain: the world stands still meanwhile."""
 
 
+READING = 0.4
+"""There are many readings in a transaction: each is less likely to be a place to stand still."""
+
+
 class Database:
     """One service's database: a few connections, and whether it can be reached."""
 
@@ -136,6 +140,13 @@ class Held:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)
+
+    async def fetch(self, *query: Any, **how: Any) -> Any:
+        """Rows; whoever has read them may stand still before he writes what he makes of them."""
+        rows = await self.connection.fetch(*query, **how)
+        if self.deep:
+            await point("after reading", "freeze", often=READING)
+        return rows
 
     def transaction(self, **how: Any) -> Any:
         """The outermost one, or a savepoint in it."""

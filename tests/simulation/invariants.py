@@ -14,6 +14,8 @@ import orjson
 from services.analytics import decisions as analytics
 from services.analytics import store as analytics_store
 from services.escalation.decisions import Armed, News, arm, order_id
+from services.escalation.decisions.notices import breach_reason
+from services.escalation.decisions.orders import action_of
 from services.escalation.store.armed import clocks_of
 from services.router.decisions.case import CASE, Case, as_it_stood, duties, snapshot
 from services.router.decisions.clocks import applies
@@ -65,6 +67,8 @@ class Sight:
     last: dict[tuple[Topic, str], Order] = field(default_factory=dict)
     causes: dict[tuple[bytes, int], Order] = field(default_factory=dict)
     done: dict[tuple[str, Topic, int], set[int]] = field(default_factory=dict)
+    causes_said: set[str] = field(default_factory=set)
+    ids_said: set[str] = field(default_factory=set)
 
     async def rows(self, service: str, sql: str, *values: object) -> list[Any]:
         """What a database holds."""
@@ -155,6 +159,8 @@ def check_record(sight: Sight, topic: Topic, raw: Raw) -> None:
     order = Order(int(headers["ce_epoch"]), int(headers["ce_seq"]))
     if raw.value is not None and SECRET_WORDS.encode() in raw.value:
         raise Broken("no words on a topic", f"{key} {order}")
+    sight.causes_said.add(headers["ce_causedby"].decode())
+    sight.ids_said.add(headers["ce_id"].decode())
     subject = sight.said.setdefault((topic, key), {})
     first = subject.get(order)
     if first is not None:
@@ -457,7 +463,10 @@ async def topic_equals_receipts(sight: Sight, heard: Mapping[UUID, Heard]) -> No
 async def due_is_done_once(sight: Sight) -> None:
     """A warning is given at most once per mark and start; nothing that is due is left undone."""
     marks = marks_said(sight)
-    for (case_id, name), n in (await warnings_given(sight)).items():
+    given = await notices_given(sight)
+    for (case_id, name, reason), n in given.items():
+        if reason != "warning":
+            continue
         most = sum(marks[case_id, name].values())
         if n > most:
             raise Broken("a due warning is noticed once", f"{case_id} {name}: {n} of {most} marks")
@@ -470,6 +479,30 @@ async def due_is_done_once(sight: Sight) -> None:
         at = (sight.sky.now - row["started_at"]) // timedelta(milliseconds=1)
         for clock in clocks_of(row["clocks"], row["owner_offices"]):
             due_was_handled(row["case_id"], clock, at)
+            was_said(sight, row["case_id"], clock, given)
+    posted = await sight.rows("escalation", "select id from notices")
+    unsaid = {str(row["id"]) for row in posted} - sight.ids_said
+    expect("every notice is said", set(), unsaid)
+    rows = await sight.rows(
+        "escalation", "select id from notices where acknowledged_at is not null"
+    )
+    left = sight.book.noted.keys() - {row["id"] for row in rows}
+    expect("who took note of a notice did", set(), left)
+
+
+def was_said(
+    sight: Sight, case_id: UUID, clock: Any, given: Counter[tuple[UUID, str, str]]
+) -> None:
+    """What a clock remembers as done was said: its order and the answer to it, its notices."""
+    if clock.fired and (action := action_of(clock)):
+        order = order_id(case_id, clock.name, clock.generation, action)
+        if str(order) not in sight.ids_said:
+            raise Broken("every breach is ordered", f"{case_id} {clock.name}")
+        if f"order:{order}" not in sight.causes_said:
+            raise Broken("every order is answered", f"{case_id} {clock.name}")
+    reason = breach_reason(clock) if clock.fired else "warning" if clock.warned else None
+    if reason is not None and not given[case_id, clock.name, reason]:
+        raise Broken("every notice is posted", f"{case_id} {clock.name}: no {reason}")
 
 
 def due_was_handled(case_id: UUID, clock: Any, at: int) -> None:
@@ -482,14 +515,13 @@ def due_was_handled(case_id: UUID, clock: Any, at: int) -> None:
         raise Broken("every breach is handled", f"{case_id} {clock.name}")
 
 
-async def warnings_given(sight: Sight) -> Counter[tuple[UUID, str]]:
-    """How many digests warned of a clock of a case."""
+async def notices_given(sight: Sight) -> Counter[tuple[UUID, str, str]]:
+    """How many digests told of a clock of a case, by reason."""
     rows = await sight.rows(
         "escalation",
-        "select c.case_id, clock from notices, lateral unnest(cases) as c (case_id)"
-        " where reason = 'warning'",
+        "select c.case_id, clock, reason from notices, lateral unnest(cases) as c (case_id)",
     )
-    return Counter((row["case_id"], row["clock"]) for row in rows)
+    return Counter((row["case_id"], row["clock"], row["reason"]) for row in rows)
 
 
 def clocks_said(value: bytes | None) -> list[Any]:

@@ -12,6 +12,8 @@ from uuid import UUID
 import httpx
 
 from services.router.decisions.policy import Role
+from services.router.handlers import petitions
+from services.router.handlers.policies import policies_of
 from shared.divisions import CITY
 from shared.identity import issue
 from tests.router.stories import (
@@ -73,6 +75,7 @@ class Book:
     petitions: list[Petition] = field(default_factory=list)
     commands: list[Asked] = field(default_factory=list)
     supplements: int = 0
+    noted: dict[UUID, str] = field(default_factory=dict)
 
     def accepted(self) -> list[Petition]:
         """Those who were told 202."""
@@ -180,6 +183,21 @@ class Resident:
         tell(f"adds to {one.key}: {answer.status_code}")
 
 
+class Operator:
+    """Runs what is parked of a petition through the router again, whether or not it can be read."""
+
+    async def replay(self, member: Member, rng: Random) -> None:
+        """As `casegrid router replay`, in the place of a process of its own."""
+        rows = await member.database.rows("select case_id from blocked_cases order by 1")
+        if not rows:
+            return
+        case, process = rng.choice(rows)["case_id"], member.process
+        handler = petitions.Petitions(policies_of(process), process.epoch, process.clock)
+        now = process.clock.now()
+        answer = await member.through(lambda tx: petitions.replay(tx, handler, case, now))
+        tell(f"replays {case}: {answer}")
+
+
 class Officers:
     """Somebody with every role, who does what may be done, and does it again when unanswered."""
 
@@ -212,6 +230,19 @@ class Officers:
         asked = Asked(f"command-{len(self.book.commands) + 1}", case, body, etag)
         self.book.commands.append(asked)
         await self.ask(member, asked, "")
+
+    async def take_note(self, member: Member, rng: Random) -> None:
+        """Acknowledge a notice, be it of those that somebody took note of."""
+        rows = await member.database.rows("select id from notices order by posted_at, id")
+        if not rows:
+            return
+        notice = rng.choice(rows)["id"]
+        async with client_of(member) as client:
+            answer = await client.post(f"/notices/{notice}/acknowledge", headers=self.headers)
+        tell(f"takes note of {notice}: {answer.status_code}")
+        if answer.status_code == 200:
+            at = answer.json()["acknowledged"]["at"]
+            assert self.book.noted.setdefault(notice, at) == at, f"{notice} was noted twice"
 
     async def ask(self, member: Member, asked: Asked, again: str) -> None:
         """Give a command; without an answer it is not known what became of it."""

@@ -11,16 +11,18 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from services.escalation.decisions import Armed, News
+from services.escalation.decisions import Armed, News, Swept
 from services.escalation.handlers import cases as escalation_cases
+from services.escalation.handlers import sweep as sweeping
 from services.router.decisions import clocks, workflow
-from services.router.decisions.case import Case, but
+from services.router.decisions.case import CASE, Case, but
 from services.router.decisions.commands import ApplyOrder, Decision
 from services.router.decisions.policy import Policy
 from services.router.handlers import petitions
-from services.router.store import blocked
+from services.router.store import blocked, cases
 from shared import hearing, outbox, postgres
 from shared.events import Order, Topic
 from shared.hearing import Batch, Handle
@@ -177,6 +179,32 @@ def deleted_before_it_is_acknowledged() -> AbstractContextManager[None]:
     return swapped(outbox, "relay_once", relay_once)
 
 
+# ---------------------------------------------------------------- sweeping
+
+
+def swept_without(**left_out: Any) -> AbstractContextManager[None]:
+    """A sweep remembers what it did, and does not say all of it."""
+    sound: Callable[..., Swept] = vars(sweeping)["sweep"]
+
+    def sweep(armed: Armed, now: datetime) -> Swept:
+        swept = sound(armed, now)._replace(**left_out)
+        if "orders" in left_out:
+            swept = swept._replace(armed=swept.armed._replace(said=armed.said))
+        return swept
+
+    return swapped(sweeping, "sweep", sweep)
+
+
+def a_breach_without_an_order() -> AbstractContextManager[None]:
+    """What is late is noted as done, and the router is not told."""
+    return swept_without(orders=())
+
+
+def a_warning_without_a_notice() -> AbstractContextManager[None]:
+    """What is about to be late is noted as warned of, and nobody is."""
+    return swept_without(notices=())
+
+
 # ---------------------------------------------------------------- deciding
 
 
@@ -205,6 +233,19 @@ def an_older_snapshot_is_armed() -> AbstractContextManager[None]:
     return swapped(escalation_cases, "arm", arm)
 
 
+def cases_are_read_without_a_lock() -> AbstractContextManager[None]:
+    """Two who change a case at once both go by how it was before."""
+
+    async def locked(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Case]:
+        rows = await tx.fetch(
+            "select doc from cases where case_id = any($1::uuid[])", sorted(case_ids)
+        )
+        found = [CASE.validate_json(row["doc"]) for row in rows]
+        return {case.id: case for case in found}
+
+    return swapped(cases, "locked", locked)
+
+
 def a_clock_is_dropped_on_reassignment() -> AbstractContextManager[None]:
     """A promise whose owner changes is forgotten."""
     sound = clocks.reassign
@@ -231,5 +272,8 @@ BUGS: Final[Mapping[str, Plant]] = {
         promoted_whatever_the_generation,
         an_older_snapshot_is_armed,
         a_clock_is_dropped_on_reassignment,
+        a_breach_without_an_order,
+        a_warning_without_a_notice,
+        cases_are_read_without_a_lock,
     )
 }

@@ -33,14 +33,14 @@ from shared.events import Topic, part_body
 from shared.hearing import Handle
 from shared.http import create_app
 from shared.kafka import WEATHER as KAFKA_WEATHER
-from shared.kafka import Consumer, Unknown
+from shared.kafka import Consumer, Record, Unknown
 from shared.service import Lag, Process
 from shared.service.consuming import hear_once
 from shared.settings import Settings
 from tests.router.stories import shipped_policy
 from tests.simulation.broker import Broker, Client
 from tests.simulation.databases import Connection, Database, Pool
-from tests.simulation.scheduling import tell
+from tests.simulation.scheduling import rng, tell
 
 ServiceName = Literal["intake", "router", "escalation", "analytics"]
 SERVICES: Final[Mapping[ServiceName, ModuleType]] = {
@@ -52,6 +52,8 @@ REPLICAS: Final[Mapping[ServiceName, int]] = {
 SECRET = "the simulated worlds' own secret, 32 bytes"
 LATER = timedelta(hours=2)
 """Every pause before an order is said again is shorter than this."""
+
+TELLS_KAFKA = 0.3
 
 Loop = Callable[[], Awaitable[bool]]
 Done = Callable[[Topic, int, int, int], None]
@@ -113,6 +115,15 @@ class Hearer(Consumer):
     def client(self, settings: Settings, group: str) -> Any:
         """Not aiokafka's."""
         return self.simulated
+
+    async def batch(self, limit: int = 200, timeout_ms: int = 250) -> list[Record]:
+        """What is to be handled: none is passed over, for no log here has a hole."""
+        records = await super().batch(limit, timeout_ms)
+        due = dict(self.known)
+        for record in records:
+            assert record.offset == due[record.partition], "a record is passed over"
+            due[record.partition] += 1
+        return records
 
     def handled(self, after: Mapping[int, int]) -> None:
         """The rows are here now: somebody takes note of what was handled."""
@@ -251,6 +262,8 @@ class Member:
             before = dict(hearer.known)
             lag = self.process.lags.setdefault(topic, Lag(wall()))
             await hear_once(self.process, hearer, self.handles[topic], lag)
+            if rng().random() < TELLS_KAFKA:
+                await hearer.tell_kafka()
         except ValueError:
             raise
         except (*KAFKA_WEATHER, *postgres.WEATHER, hearing.Fenced) as weather:

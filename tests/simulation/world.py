@@ -20,7 +20,7 @@ from shared.kafka import Lane, Message
 from tests.simulation.broker import Broker, Raw
 from tests.simulation.databases import Database
 from tests.simulation.invariants import Broken, Sight, check, check_record
-from tests.simulation.people import Book, Officers, Resident
+from tests.simulation.people import Book, Officers, Operator, Resident
 from tests.simulation.processes import HEARS, REPLICAS, SERVICES, Member, ServiceName, Sky
 from tests.simulation.scheduling import Execution, Killed, swapped
 
@@ -86,6 +86,7 @@ class World:
         self.book = Book()
         self.sight = Sight(self.book, self.broker, self.databases, self.sky)
         self.resident, self.officers = Resident(self.book), Officers(self.book)
+        self.operator = Operator()
         self.members = {
             name: Member(
                 name, service, self.broker, self.databases[service], self.sky, self.sight.handled
@@ -217,6 +218,8 @@ class World:
             ("resident adds", 3.0),
             ("officer 1", 12.0),
             ("officer 2", 12.0),
+            ("officer takes note", 2.0),
+            ("operator", 2.0),
         ]
         loops = [
             (f"{name}: {loop}", WEIGHTS.get(loop.split()[0], 3.0) / REPLICAS[member.service])
@@ -258,6 +261,8 @@ class World:
         if ":" in name:
             return self.members[name.partition(":")[0]]
         service: ServiceName = "intake" if name.startswith("resident") else "router"
+        if name == "officer takes note":
+            service = "escalation"
         alive = [m for m in self.members.values() if m.service == service and m.alive]
         return rng.choice(alive) if alive else self.members[names_of(service)[0]]
 
@@ -269,6 +274,10 @@ class World:
                 return await self.resident.hand_in(member, rng)
             case "resident adds":
                 return await self.resident.add(member, rng)
+            case "operator":
+                return await self.operator.replay(member, rng)
+            case "officer takes note":
+                return await self.officers.take_note(member, rng)
             case "officer 1" | "officer 2":
                 return await self.officers.act(member, rng, self.sky.now.isoformat())
             case _:

@@ -82,8 +82,9 @@ def repeats_by(clock: Clock, at: Milliseconds) -> int:
 
 
 def breached(clock: Clock, at: Milliseconds) -> Clock:
-    """The breach was handled: what its marks would have warned of is here."""
-    return done(clock, max(clock.warned, len(clock.warn)), repeats_by(clock, at))
+    """The breach was handled. A mark that nobody was warned at is not given: with a later due time
+    under the same start it is still to come."""
+    return done(clock, clock.warned, repeats_by(clock, at))
 
 
 def done(clock: Clock, warned: int, repeats: int | None = None) -> Clock:
