@@ -131,6 +131,22 @@ def examples(now: datetime = NOON) -> dict[str, OfficerCommand]:
         "reroute": command("reroute", division=NEXT_GRID, reason="workload"),
         "promote": command("promote", reason="beyond_authority"),
         "hand_over": command("hand_over", body="fire brigade", at=now, reference="119-7"),
+        "not_accept": command(
+            "not_accept", reason="legal_route", door="the court", text="go there"
+        ),
+        "call_back": command("call_back", result="solved", satisfied=True),
+        "reopen": command("reopen", reason="came_back"),
+        "assign": command("assign", to="li"),
+        "recall": command("recall"),
+        "pause": command(
+            "pause", reason="waiting_for_petitioner", until=now + HOUR, text="which flat is it?"
+        ),
+        "resume": command("resume"),
+        "extend": command(
+            "extend", until=now + timedelta(days=9), reason="a part is missing", text="by then"
+        ),
+        "grant_extension": command("grant_extension"),
+        "decline_extension": command("decline_extension", note="there is time enough"),
     }
 
 
@@ -144,9 +160,24 @@ def decided(
     whole = examples(now)[asked] if isinstance(asked, str) else asked
     if actor is None:
         actor = ESCALATION if isinstance(whole, ApplyOrder) else officer(case.holder)
-        if not isinstance(whole, ApplyOrder) and whole.command == "reply":
-            actor = cadre(CITY)
+        if not isinstance(whole, ApplyOrder):
+            actor = giver(whole.command, case)
     return decide(case, whole, actor, shipped_policy(), now)
+
+
+def giver(name: str, case: Case) -> Actor:
+    """Who gives such a command, as a rule."""
+    match name:
+        case "reply":
+            return cadre(CITY)
+        case "close" | "call_back":
+            return replace(officer(case.holder), subject="another")
+        case "grant_extension" | "decline_extension":
+            return replace(officer(case.holder, "office_head"), subject="the head")
+        case "recall":
+            return officer(case.given_by or case.holder)
+        case _:
+            return officer(case.holder)
 
 
 def done(
@@ -193,4 +224,5 @@ def climbed(case: Case, tier: Tier, now: datetime = NOON) -> Case:
 
 def resolved(case: Case, now: datetime = NOON) -> Case:
     """The case after it was signed and dealt with."""
-    return done(done(case, "sign", now=now), "resolve", now=now)
+    solver = replace(officer(case.holder), subject="who solved it")
+    return done(done(case, "sign", now=now), "resolve", solver, now)

@@ -422,7 +422,7 @@ def test_what_was_left_before_a_pause_is_left_after_it(
         left = left_of(limit.unit, pause.start, promised.at)
         assert left_of(limit.unit, pause.end, found.at) == left
         return
-    closing, counts = (1440, [True] * DAYS) if limit.unit == "d" else (1050, WORKS)
+    closing, counts = (1440, [True] * DAYS) if limit.unit is Unit.CALENDAR_DAYS else (1050, WORKS)
     began, last = minute_of(pause.start) // 1440, minute_of(promised.at - resolution) // 1440
     to_come = sum(counts[day] for day in range(began + 1, last + 1))
     today = minute_of(pause.end) // 1440

@@ -15,13 +15,14 @@ from services.router.decisions.policy.offices import EVERYWHERE, Duty, Office
 from services.router.decisions.policy.parts import Part, read_part
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.settings import Settings
-from services.router.decisions.policy.terms import ClockName, ClockOwner, Role, elapsed
+from services.router.decisions.policy.terms import ClockName, ClockOwner, ClockWhen, Role, elapsed
 
 __all__ = [
     "EVERYWHERE",
     "ClockName",
     "ClockOwner",
     "ClockRule",
+    "ClockWhen",
     "Duty",
     "Office",
     "Part",

@@ -67,7 +67,7 @@ class ClockRule:
     repeat_every_u1: timedelta | None
 
     def limit_for(self, urgency: Urgency, *, legal_route: bool = False) -> Limit | None:
-        """How long the promise has; None where the budget of the tier decides."""
+        """How long the promise has; None where the budget of the tier or an agreement decides."""
         if legal_route and self.legal_route is not None:
             return self.legal_route
         return self.limits.get(urgency)
@@ -220,7 +220,7 @@ def _limits(name: ClockName, clock: ClockSettings, settings: Settings) -> dict[U
             return dict.fromkeys(URGENCIES, limit) | own
         case "by_urgency":
             return {u: settings.urgency[u].final_reply for u in URGENCIES} | own
-        case "tier_budget":
+        case "tier_budget" | "as_agreed":
             return own
         case None:
             section, _, key = CLOCK_LIMITS[name].partition(".")

@@ -53,10 +53,23 @@ def _complete(said: dict[Urgency, UrgencySettings]) -> dict[Urgency, UrgencySett
     return said
 
 
+ADDED: Mapping[ClockName, Mapping[str, object]] = {
+    "pause": {
+        "tracks": ["service", "consult"], "when": "paused", "from": "paused",
+        "limit": "as_agreed", "owner": "holder", "on_breach": "supervise",
+    },
+}  # fmt: skip
+"""Clocks that older versions of the policy do not name: cases still live under those."""
+
+
 def _all_clocks(said: dict[ClockName, ClockSettings]) -> dict[ClockName, ClockSettings]:
-    if missing := [name for name in get_args(ClockName) if name not in said]:
+    known = [name for name in get_args(ClockName) if name not in ADDED]
+    if missing := [name for name in known if name not in said]:
         raise ValueError(f"missing: {', '.join(missing)}")
-    return said
+    added = {
+        name: ClockSettings.model_validate_json(json.dumps(rule)) for name, rule in ADDED.items()
+    }
+    return {**added, **said}
 
 
 def _the_ladder(said: tuple[TierSettings, ...]) -> tuple[TierSettings, ...]:

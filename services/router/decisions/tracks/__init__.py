@@ -30,6 +30,8 @@ UNSIGNED: frozenset[Stage] = frozenset({"assigned"})
 RESOLVED: frozenset[Stage] = frozenset({"resolved"})
 UNRESOLVED = WAITING | HELD
 ROUTED = WAITING | UNSIGNED
+DONE: frozenset[Stage] = frozenset({"resolved", "closed"})
+HEADS: frozenset[Role] = frozenset({"office_head"})
 
 # A resolved case that waited for nothing but this answer is closed by it.
 LAST_ANSWER: tuple[Stage, ...] = ("resolved", "closed")
@@ -45,10 +47,46 @@ WITH_A_HOLDER = (
     Step(
         "reroute",
         UNRESOLVED,
-        ("assigned",),
+        # Where it would go round, the arbiter is asked.
+        ("assigned", "registered"),
         DISPATCHERS,
         fulfils=("dispatch",),
         ends=("sign", "object"),
+        starts=("received", "assigned", "entered_tier"),
+    ),
+    Step(
+        "recall",
+        UNSIGNED,
+        ("registered",),
+        DISPATCHERS,
+        where="giver",
+        guards=("handed_on",),
+        ends=("sign", "tier", "object"),
+        starts=("entered_queue",),
+    ),
+    Step("assign", HELD, (), HOLDERS),
+    Step("pause", HELD, (), HOLDERS, guards=("runs",)),
+    Step("resume", HELD, (), HOLDERS, guards=("stands_still",)),
+    Step("extend", HELD, (), HOLDERS, guards=("never_extended", "runs")),
+    Step("grant_extension", HELD, (), HEADS, guards=("extension_asked", "runs")),
+    Step("decline_extension", HELD, (), HEADS, guards=("extension_asked",)),
+    # The answer says why, and where the right door is.
+    Step(
+        "not_accept",
+        UNRESOLVED,
+        ("closed",),
+        DISPATCHERS,
+        leads=True,
+        fulfils=("dispatch", "reply"),
+    ),  # fmt: skip
+    Step(
+        "reopen",
+        DONE,
+        # Above an accused district there is only the city's desk.
+        ("assigned", "registered"),
+        HOLDERS,
+        reopens=True,
+        ends=("callback", "reply"),
         starts=("received", "assigned", "entered_tier"),
     ),
     Step("sign", UNSIGNED, ("signed",), HOLDERS, fulfils=("sign",), starts=("signed",)),
@@ -57,6 +95,7 @@ WITH_A_HOLDER = (
         HELD,
         ("registered",),
         HOLDERS,
+        guards=("may_be_returned",),
         ends=("sign", "tier", "object"),
         starts=("entered_queue",),
     ),
@@ -90,7 +129,17 @@ SERVICE = TrackTable(
         Step("verify", HELD, AFTER_A_LOOK, GRID_TEAM, where="place", fulfils=("verify",)),
         Step("reply", UNRESOLVED, (), CADRES, where="place", fulfils=("reply",)),
         Step("reply", RESOLVED, LAST_ANSWER, CADRES, where="place", fulfils=("reply",)),
-        Step("close", RESOLVED, ("closed",), HOLDERS, fulfils=("callback",)),
+        Step(
+            "close", RESOLVED, ("closed",), HOLDERS, guards=("by_another",), fulfils=("callback",)
+        ),
+        # What he says may close it, or reopen it.
+        Step(
+            "call_back",
+            RESOLVED,
+            ("resolved", "closed", "assigned", "registered"),
+            HOLDERS,
+            guards=("somebody_to_call", "by_another"),
+        ),
     ),
     waits=(
         ("registered", "dispatch"),

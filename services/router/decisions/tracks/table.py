@@ -14,9 +14,15 @@ from shared.events import Stage, Track
 
 CommandName = Literal[
     "classify", "place", "sign", "verify", "reply", "resolve", "close", "return", "reroute",
-    "promote", "hand_over",
+    "promote", "hand_over", "not_accept", "call_back", "reopen", "assign", "recall", "pause",
+    "resume", "extend", "grant_extension", "decline_extension",
 ]  # fmt: skip
-Where = Literal["holder", "place"]
+Where = Literal["holder", "place", "giver"]
+Guard = Literal[
+    "runs", "stands_still", "never_extended", "extension_asked", "handed_on", "by_another",
+    "somebody_to_call", "may_be_returned",
+]  # fmt: skip
+"""What must be so of the case, and of who asks; `workflow.guards` says it in code and in words."""
 
 TERMINAL: frozenset[Stage] = frozenset({"closed", "handed_off"})
 
@@ -29,7 +35,8 @@ class TrackRefused(ValueError):
 class Step:
     """One row. `targets` are the stages it may lead to; none: the stage stays.
 
-    `where`: the area that the actor must act for. `anew`: the case is routed again, to an initial
+    `where`: the area that the actor must act for; `giver` is the desk that handed it on. `guards`
+    must all hold. `reopens`: it may leave an end. `anew`: the case is routed again, to an initial
     stage of the track that its matter belongs to, be it another one. `leads`: only for those who
     may lead the matter, not for those with whom it only starts.
     """
@@ -41,6 +48,8 @@ class Step:
     where: Where = "holder"
     anew: bool = False
     leads: bool = False
+    reopens: bool = False
+    guards: tuple[Guard, ...] = ()
     fulfils: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
@@ -96,7 +105,7 @@ def prove(table: TrackTable) -> TrackTable:
         if stage not in reached:
             raise TrackRefused(f"{table.name}: no step leads to {stage}")
         if stage in TERMINAL:
-            if any(stage in step.sources for step in table.steps):
+            if any(stage in step.sources and not step.reopens for step in table.steps):
                 raise TrackRefused(f"{table.name}: a step leaves {stage}, which is an end")
         elif not leads_out(table, stage):
             raise TrackRefused(f"{table.name}: nothing leads out of {stage}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from services.router.decisions import clocks
-from services.router.decisions.case import Case, but
+from services.router.decisions.case import MOST_REMEMBERED, Case, but
 from services.router.decisions.commands import Decision, Refused, stepped
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import Reason, Rule, holder_for, lowest_tier
 from shared.divisions import LADDER, Tier, dispatcher_of, next_tier, tier_of
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""What a person says was at a time may lie so far in our future: clocks of handhelds differ."""
 
 
 def drop_inapplicable(case: Case, policy: Policy, now: datetime) -> Case:
@@ -45,13 +49,21 @@ def entered(case: Case, tier: Tier | None, now: datetime) -> Case:
 
 
 def promoted(
-    case: Case, policy: Policy, now: datetime, rule: str, detail: Mapping[str, object]
+    case: Case,
+    policy: Policy,
+    now: datetime,
+    rule: str,
+    detail: Mapping[str, object],
+    to: Tier | None = None,
 ) -> Decision:
-    """One tier up; skipping what may not hold such a matter, and the accused. [article, policy]"""
+    """One tier up, or to the tier that a person says; skipping what may not hold such a matter,
+    and the accused. [article, policy]"""
     assert case.tier is not None
-    target = next_tier(case.tier)
+    target = to or next_tier(case.tier)
     if target is None:
         return Refused("not_allowed_now", "above the district there is supervision, not a tier")
+    if LADDER.index(target) <= LADDER.index(case.tier):
+        return Refused("not_allowed_now", f"it is in tier {case.tier}: name one above it")
     floor = lowest_holder(case, policy)
     if floor is not None and LADDER.index(floor) > LADDER.index(target):
         target = floor
@@ -97,7 +109,16 @@ def held_by(case: Case, holder: str, policy: Policy, office: str | None = None) 
     """The case with another holder who is to solve it, and there the office that leads it."""
     office = office or clocks.office_of(case, holder, policy)
     role = dispatcher_of(holder) if office is None else clocks.DEPARTMENT
-    return but(case, holder=holder, office=office, role=role, stage="assigned", signed_by=None)
+    held = but(case, holder=holder, office=office, role=role, stage="assigned", **NOBODY_YET)
+    if case.had_by[-1:] == (held.desk,):
+        return held
+    return but(held, had_by=(*case.had_by, held.desk)[-MOST_REMEMBERED:])
+
+
+NOBODY_YET: Final[Mapping[str, None]] = dict.fromkeys(
+    ("signed_by", "assignee", "given_by", "arbitration")
+)
+"""At a new desk no person has it yet, and no arbiter said that this one must."""
 
 
 def at_the_desk(case: Case, division: str) -> Case:
@@ -108,7 +129,7 @@ def at_the_desk(case: Case, division: str) -> Case:
         office=None,
         role=dispatcher_of(division),
         stage="registered",
-        signed_by=None,
+        **NOBODY_YET,
     )
 
 

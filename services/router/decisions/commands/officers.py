@@ -1,12 +1,11 @@
-"""What can be asked of a case, and what comes of it: closed lists, plain values."""
+"""What a person may ask of a case, as it comes over HTTP.
+
+`text` is for the resident and is shown to him; `note` is for officers and never is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Literal, Self, TypeAlias
-from uuid import UUID
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -19,10 +18,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from services.router.decisions.case import Case, but
-from services.router.decisions.routing import Facts
+from services.router.decisions.case import NotAccepted, PauseReason
 from shared.divisions import Tier
-from shared.events import CategoryCode, Channel, Kind, Order
+from shared.events import CategoryCode, RatingReason
 from shared.events import Sign as OfSign
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]+$")]
@@ -87,24 +85,122 @@ class Reply(_Command):
 
     command: Literal["reply"]
     text: Text
+    note: Text | None = None
 
 
 class Resolve(_Command):
-    """The matter is dealt with, and how: kept in the history, for the officers of the case."""
+    """The matter is dealt with, and how: `result` is the resident's, `note` the officers'. [F40]"""
 
     command: Literal["resolve"]
     result: Text
+    note: Text | None = None
 
 
 class Close(_Command):
-    """The call-back was tried, or there is nobody to call. [domain B1]"""
+    """Another person than who resolved it has looked, and the resident was called or cannot be.
+
+    `answered`: he says that it is solved; what else he says is `call_back`. [domain B1, F38]
+    """
 
     command: Literal["close"]
     callback: Literal["answered", "no_answer", "no_contact"]
 
 
+class CallBack(_Command):
+    """The resident was called: nobody answered, or what he says; not solved, it is reopened.
+
+    Tries are counted. [Beijing 23]
+    """
+
+    command: Literal["call_back"]
+    result: Literal["solved", "not_solved", "no_answer"]
+    satisfied: bool | None = None
+    reason: RatingReason | None = None
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def says_what_is_wrong(self) -> Self:
+        """What is not solved has a reason; nobody is asked whether he is satisfied by nobody."""
+        if self.result == "not_solved" and self.reason is None:
+            raise PydanticCustomError("reason", "say what is wrong: give a reason")
+        if self.result == "no_answer" and (self.satisfied, self.reason) != (None, None):
+            raise PydanticCustomError("result", "nobody answered: there is nothing that he says")
+        return self
+
+
+class Reopen(_Command):
+    """It is not done after all, with a coded reason; within the policy's window. [F55]"""
+
+    command: Literal["reopen"]
+    reason: RatingReason
+    note: Text | None = None
+
+
+class NotAccept(_Command):
+    """It is not for us: why, and the right door, as the resident is told. [Beijing 11; F8]"""
+
+    command: Literal["not_accept"]
+    reason: NotAccepted
+    door: Annotated[Word, Field(max_length=200)]
+    text: Text
+
+
+class Assign(_Command):
+    """Give it to a person of the desk that has it: it stands in his own queue. [F34]"""
+
+    command: Literal["assign"]
+    to: Annotated[Word, Field(max_length=120)]
+
+
+class Recall(_Command):
+    """Take back what was handed on and nobody has touched yet. [F39]"""
+
+    command: Literal["recall"]
+
+
+class Pause(_Command):
+    """Let promises stand still, for a reason of the policy, until a moment at most. [F47]"""
+
+    command: Literal["pause"]
+    reason: PauseReason
+    until: AwareDatetime
+    text: Text
+    note: Text | None = None
+
+
+class Resume(_Command):
+    """The promises go on."""
+
+    command: Literal["resume"]
+
+
+class Extend(_Command):
+    """Ask for more time for the final reply, once; the head of the office grants it. [F48]"""
+
+    command: Literal["extend"]
+    until: AwareDatetime
+    reason: Text
+    text: Text
+
+
+class GrantExtension(_Command):
+    """The head of the office, and not who asked, gives more time. Petition Regs 34. [law]"""
+
+    command: Literal["grant_extension"]
+
+
+class DeclineExtension(_Command):
+    """The head of the office does not: the promise stands."""
+
+    command: Literal["decline_extension"]
+    note: Text
+
+
 class Return(_Command):
-    """Not mine: to the dispatcher one level above, with a coded reason."""
+    """Not mine: to the dispatcher one level above, with a coded reason, once and in time.
+
+    The second time, and wherever it would go round, an arbiter says who has it. [F28, X9]
+    """
 
     command: Literal["return"]
     reason: Literal["not_in_my_area", "not_in_my_power", "wrong_category", "double"]
@@ -125,10 +221,11 @@ class Reroute(_Command):
 
 
 class Promote(_Command):
-    """One tier up by a person's decision. [policy: escalation.promote_on]"""
+    """One tier up by a person's decision, or to the tier named. [policy: escalation.promote_on]"""
 
     command: Literal["promote"]
     reason: Literal["beyond_authority", "repeat_open", "scale_up", "petitioner_request"]
+    to: Tier | None = None
     note: Text | None = None
 
 
@@ -152,88 +249,17 @@ OfficerCommand = Annotated[
     | Return
     | Reroute
     | Promote
-    | HandOver,
+    | HandOver
+    | NotAccept
+    | CallBack
+    | Reopen
+    | Assign
+    | Recall
+    | Pause
+    | Resume
+    | Extend
+    | GrantExtension
+    | DeclineExtension,
     Field(discriminator="command"),
 ]
 OFFICER_COMMAND: TypeAdapter[OfficerCommand] = TypeAdapter(OfficerCommand)
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """A petition was received and read: open its case."""
-
-    petition: UUID
-    number: str
-    channel: Channel
-    kind: Kind
-    received_at: datetime
-    contact: bool
-    facts: Facts
-    heard: Order
-
-
-@dataclass(frozen=True, slots=True)
-class Supplement:
-    """The resident added something."""
-
-    heard: Order
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyOrder:
-    """Escalation says that a clock was breached: promote or supervise."""
-
-    order: UUID
-    clock: str
-    generation: int
-    tier: Tier | None
-    action: Literal["promote", "supervise"]
-
-
-@dataclass(frozen=True, slots=True)
-class Republish:
-    """Somebody who listens has missed something of the case: say it again, whole."""
-
-
-Command: TypeAlias = OfficerCommand | Open | Supplement | ApplyOrder | Republish
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """The case after the step, and what to say of it.
-
-    `event` is the event's verb; `detail` goes into the history only, where words are allowed.
-    """
-
-    case: Case
-    event: str
-    transitions: tuple[str, ...]
-    rule: str
-    detail: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why not, in plain words, and what would be allowed instead."""
-
-    reason: Literal[
-        "not_allowed_now", "not_your_role", "not_your_area", "unknown", "incomplete", "stale"
-    ]
-    says: str
-    allowed: tuple[str, ...] = ()
-
-
-Decision: TypeAlias = Changed | Refused
-
-
-def stepped(
-    before: Case,
-    after: Case,
-    event: str,
-    rule: str,
-    transitions: tuple[str, ...] = (),
-    detail: Mapping[str, object] | None = None,
-) -> Changed:
-    """The next version of a case: its state, holder or content changed."""
-    after = but(after, version=before.version + 1, seq=before.seq + 1)
-    return Changed(after, event, transitions or (event,), rule, detail or {})

@@ -1,0 +1,20 @@
+"""What stands around a person's command: who gives it, the row of the track, rules and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.router.decisions.policy import Policy
+from services.router.decisions.tracks.table import Step
+from shared.identity import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Around one command; each step of `workflow` is given it."""
+
+    actor: Actor
+    step: Step
+    policy: Policy
+    now: datetime
