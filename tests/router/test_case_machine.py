@@ -27,6 +27,7 @@ from services.router.decisions.commands import (
     ApplyOrder,
     Changed,
     Decision,
+    Rate,
     Refused,
     Supplement,
 )
@@ -83,7 +84,8 @@ REASONS = {
     "reroute": ("correction", "workload", "competence", "agreed"),
     "promote": ("beyond_authority", "repeat_open", "scale_up", "petitioner_request"),
 }
-HELD = {"verify", "reply", "tier", "final_reply"}
+HELD = {"verify", "reply", "tier", "final_reply", "pause"}
+RATINGS = ("not_solved", "came_back", "wrong_answer", "slow", "unkind")
 MAY_RUN: Mapping[tuple[str, str], set[str]] = {
     ("service", "registered"): {"dispatch", "reply", "final_reply"},
     ("service", "assigned"): HELD | {"sign"},
@@ -226,22 +228,97 @@ class Life(RuleBasedStateMachine):
     def promote(self, reason: str, who: Actor) -> None:
         self.ask("promote", who, reason=reason)
 
+    @precondition(lambda self: self.takes("pause"))
+    @rule(hours=st.integers(-1, 400), who=actors)
+    def pause(self, hours: int, who: Actor) -> None:
+        until = self.now + timedelta(hours=hours)
+        self.ask("pause", who, reason="waiting_for_petitioner", until=until, text="x")
+
+    @precondition(lambda self: self.case.pause is not None)
+    @rule(who=actors)
+    def resume(self, who: Actor) -> None:
+        self.ask("resume", who)
+
+    @precondition(lambda self: self.case.clock("final_reply") and self.case.extension is None)
+    @rule(hours=st.integers(-5, 300), who=actors)
+    def extend(self, hours: int, who: Actor) -> None:
+        promised = self.case.clock("final_reply")
+        assert promised is not None
+        until = promised.due_at + timedelta(hours=hours)
+        self.ask("extend", who, until=until, reason="x", text="y")
+
+    @precondition(lambda self: self.case.extension is not None)
+    @rule(yes=st.booleans(), who=actors)
+    def answer_extension(self, yes: bool, who: Actor) -> None:
+        head = replace(who, subject="the head")
+        if yes:
+            self.ask("grant_extension", head)
+        else:
+            self.ask("decline_extension", head, note="x")
+
+    @precondition(lambda self: self.takes("assign"))
+    @rule(name=st.sampled_from(["li", "wang"]), who=actors)
+    def assign(self, name: str, who: Actor) -> None:
+        self.ask("assign", who, to=name)
+
+    @precondition(lambda self: self.case.given_by is not None)
+    @rule(who=actors)
+    def recall(self, who: Actor) -> None:
+        self.ask("recall", who)
+
+    @precondition(lambda self: self.takes("not_accept"))
+    @rule(often=st.integers(0, 3), who=actors)
+    def not_accept(self, often: int, who: Actor) -> None:
+        if not often:
+            self.ask("not_accept", who, reason="unlawful", door="x", text="y")
+
+    @precondition(lambda self: self.takes("call_back"))
+    @rule(
+        result=st.sampled_from(["solved", "not_solved", "no_answer"]),
+        reason=st.sampled_from(RATINGS),
+        who=actors,
+    )
+    def call_back(self, result: str, reason: str, who: Actor) -> None:
+        says = {"satisfied": False, "reason": reason} if result == "not_solved" else {}
+        self.ask("call_back", replace(who, subject="who calls"), result=result, **says)
+
+    @precondition(lambda self: self.takes("reopen"))
+    @rule(reason=st.sampled_from(RATINGS), who=actors)
+    def reopen(self, reason: str, who: Actor) -> None:
+        self.ask("reopen", who, reason=reason)
+
+    @precondition(lambda self: self.supplements < 8 and not self.case.is_open)
+    @rule(solved=st.booleans(), reason=st.sampled_from(RATINGS))
+    def rate(self, solved: bool, reason: str) -> None:
+        before = self.case
+        self.supplements += 1
+        asked = Rate(Order(1, self.supplements), solved, solved, None if solved else reason)
+        self.take(decide(before, asked, ROUTER, self.policy, self.now))
+        assert self.case.satisfied is solved
+        if self.case.is_open:
+            self.came_back(before, self.case)
+
     @precondition(lambda self: self.takes("hand_over"))
     @rule(who=actors)
     def hand_over(self, who: Actor) -> None:
         self.ask("hand_over", who, body="x", at=self.now, reference="y")
 
     @precondition(lambda self: self.supplements < 4)
-    @rule()
-    def supplement(self) -> None:
+    @rule(urges=st.booleans())
+    def supplement(self, urges: bool) -> None:
         before = self.case
         self.supplements += 1
-        asked = Supplement(Order(1, self.supplements))
+        asked = Supplement(Order(1, self.supplements), urges)
         decision = decide(before, asked, ROUTER, self.policy, self.now)
         self.take(decision)
-        assert self.case == replace(
-            before, heard=asked.heard, version=before.version + 1, seq=before.seq + 1
-        )
+        assert (self.case.heard, self.case.urged) == (asked.heard, before.urged + urges)
+        assert (self.case.holder, self.case.stage) == (before.holder, before.stage)
+        assert self.case.pause is None or before.pause is not None
+        if before.pause is None:
+            assert self.case == replace(
+                before, heard=asked.heard, urged=self.case.urged, version=before.version + 1,
+                seq=before.seq + 1,
+            )  # fmt: skip
 
     @precondition(lambda self: self.orders)
     @rule(which=st.integers(0, 1_000), also=st.sampled_from(["nothing", "tier", "generation"]))
@@ -304,6 +381,13 @@ class Life(RuleBasedStateMachine):
                 assert is_within(before.holder, after.holder)
                 assert len(after.holder) < len(before.holder) or after.holder == CITY
                 assert after.returns == before.returns + 1
+            case "reroute" | "return" | "recall" if after.arbitration == "asked":
+                assert after.stage == "registered"
+                assert all(is_within(one.partition("/")[0], after.holder) for one in before.had_by)
+            case "call_back" | "reopen" if after.reopened > before.reopened:
+                self.came_back(before, after)
+            case "recall":
+                assert (after.holder, after.stage) == (before.given_by, "registered")
             case "reroute":
                 assert after.holder == fields["division"]
                 assert not after.street_leads or after.tier in (Tier.STREET, Tier.DISTRICT)
@@ -325,6 +409,14 @@ class Life(RuleBasedStateMachine):
                 assert (after.track, after.handed_over) == ("service", True)
             case _:
                 assert (after.holder, after.place) == (before.holder, before.place)
+
+    def came_back(self, before: Case, after: Case) -> None:
+        """Open again, everything promised anew, nothing of the end left."""
+        assert after.reopened == before.reopened + 1
+        assert after.is_open
+        assert after.receipt == self.now
+        assert (after.outcome, after.closed_at, after.not_accepted) == (None, None, None)
+        assert not after.replied
 
     def went_up(self, before: Case, after: Case) -> None:
         """Exactly one promotion, and never to the same tier or down."""
@@ -356,6 +448,9 @@ class Life(RuleBasedStateMachine):
         self.take(decision)
         if asked.action == "promote":
             self.went_up(before, self.case)
+        elif asked.clock == "pause":
+            assert before.pause is not None
+            assert self.case.pause is None
         else:
             assert self.case.supervised == before.supervised + 1
             assert self.case.holder == before.holder
@@ -364,7 +459,8 @@ class Life(RuleBasedStateMachine):
         """One step on: one seq, one known event, and a version where it is another case."""
         assert isinstance(decision, Changed)
         before = self.case
-        assert decision.case.version == before.version + (decision.event != "supervised")
+        same = decision.transitions == ("supervised",)
+        assert decision.case.version == before.version + (not same)
         assert (decision.case.epoch, decision.case.seq) == (before.epoch, before.seq + 1)
         self.case = decision.case
         for clock in before.clocks:
@@ -374,7 +470,7 @@ class Life(RuleBasedStateMachine):
             ended = after is None or (after.started_at, after.due_at) != (
                 clock.started_at, clock.due_at,
             )  # fmt: skip
-            if ended and self.now > clock.due_at:
+            if ended and self.now > clock.due_at and not clock.paused:
                 self.missed.add(clock.name)
         self.remember(before, decision)
 
@@ -396,11 +492,13 @@ class Life(RuleBasedStateMachine):
         if not case.is_open:
             assert case.clocks == ()
             assert case.next_deadline is None
-            assert case.outcome in ("solved", "handed_off")
+            assert case.outcome in ("solved", "handed_off") or case.not_accepted is not None
             assert case.closed_at is not None
             return
         assert case.clocks
-        assert case.next_deadline == min(clock.due_at for clock in case.clocks)
+        assert case.next_deadline == min(c.due_at for c in case.clocks if not c.paused)
+        assert (case.pause is not None) == (case.clock("pause") is not None)
+        assert case.pause is not None or not any(clock.paused for clock in case.clocks)
         waits = dict(TRACKS[case.track].waits)
         if case.stage in ("registered", "signed"):
             assert case.clock(waits[case.stage]) is not None
@@ -490,8 +588,8 @@ class Life(RuleBasedStateMachine):
         assert heard.case.entered.keys() == case.entered.keys()
         assert all(same(heard.case.entered[tier], case.entered[tier]) for tier in case.entered)
         for told, clock in zip(heard.case.clocks, case.clocks, strict=True):
-            assert (told.name, told.generation, told.answered) == (
-                clock.name, clock.generation, clock.answered,
+            assert (told.name, told.generation, told.answered, told.paused) == (
+                clock.name, clock.generation, clock.answered, clock.paused,
             )  # fmt: skip
             assert same(told.started, clock.started_at)
             assert same(told.due, clock.due_at)
