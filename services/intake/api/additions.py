@@ -24,7 +24,6 @@ from services.intake.decisions.additions import (
     Addition,
     NoRating,
     Rating,
-    Reopening,
 )
 from services.intake.decisions.wording import in_beijing
 from services.intake.handlers import additions
@@ -155,11 +154,10 @@ async def rate(request: Request, number: str, code: Code) -> Response:
     """
     given, raw = await read(request, NewRating)
     process = process_of(request)
-    policy = intake_of(process).shelf.policy
-    rules = Reopening() if policy is None else policy.reopening
     rating = rating_of(request, given, raw)
 
     async def keep(tx: Transaction, found: Found) -> additions.Rated:
+        rules = await intake_of(process).shelf.reopening(tx, found.receipt.course.policy)
         return await additions.rate(tx, found.petition_id, rating, rules, voice_of(process))
 
     found, outcome = await by_holder(request, number, code, keep)

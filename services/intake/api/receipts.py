@@ -15,7 +15,7 @@ from services.intake.api.routing import routes
 from services.intake.decisions.additions import ENDED, Ending, Reopening, today
 from services.intake.decisions.outlook import Given, next_step, rating, standing, urging
 from services.intake.decisions.policy import Policy
-from services.intake.decisions.wording import STAGES, named, status, steps
+from services.intake.decisions.wording import STAGES, Receipt, named, status, steps
 from services.intake.handlers.codes import WrongCodes
 from services.intake.handlers.loops import intake_of
 from services.intake.store import additions, receipts
@@ -41,7 +41,9 @@ async def receipt(request: Request, number: str, code: Code) -> Response:
         found = await of_holder(connection, number, code, intake_of(process).wrong_codes)
         urged = await additions.urgings(connection, found.petition_id, today(now)[0])
         rated = await additions.ratings(connection, found.petition_id)
-    seen, policy = found.receipt, intake_of(process).shelf.policy
+        shelf = intake_of(process).shelf
+        rules = await shelf.reopening(connection, found.receipt.course.policy)
+    seen = found.receipt
     where = None
     if seen.stage is not None:
         where = {
@@ -60,22 +62,21 @@ async def receipt(request: Request, number: str, code: Code) -> Response:
             "next": next_step(seen.course, now),
         }
         | standing(seen.course)
-        | may_do(found, urged, rated, policy, now)
+        | may_do(seen, urged, rated, rules, now)
         | ({"registered": found.registered._asdict()} if found.registered else {})
-        | whom_to_call(found, policy)
+        | whom_to_call(found, shelf.policy)
     )
 
 
 def may_do(
-    found: Found,
+    seen: Receipt,
     urged: Urgings,
     rated: Sequence[KeptRating],
-    policy: Policy | None,
+    rules: Reopening,
     now: datetime,
 ) -> dict[str, object]:
     """How often the resident urged and may urge, what he said of it and what he may say."""
-    course = found.receipt.course
-    ending = Ending(found.receipt.stage, course.closed_at, course.reopened or 0)
+    ending = Ending(seen.stage, seen.course.closed_at, seen.course.reopened or 0)
     given = next(
         (
             Given(one.solved, one.satisfied, one.reason, one.received_at)
@@ -84,7 +85,6 @@ def may_do(
         ),
         None,
     )
-    rules = Reopening() if policy is None else policy.reopening
     return {
         "urgings": urging(*urged, ending),
         "rating": rating(ending, given, rules, now),

@@ -16,6 +16,7 @@ class Course(NamedTuple):
 
     `next_step` is the clock of the next promise: what is to happen by `next_by`, and what its
     breach does. `answer_until`: the final reply was given so much time, more than was promised.
+    `policy` is the version under which the case lives.
     """
 
     next_step: str | None = None
@@ -28,6 +29,7 @@ class Course(NamedTuple):
     not_accepted: str | None = None
     closed_at: datetime | None = None
     reopened: int | None = None
+    policy: int | None = None
 
 
 def course_of(case: CaseSnapshot) -> Course:
@@ -53,6 +55,7 @@ def course_of(case: CaseSnapshot) -> Course:
         not_accepted=case.not_accepted,
         closed_at=None if case.closed is None else moment(case, case.closed),
         reopened=case.reopened,
+        policy=case.policy,
     )
 
 

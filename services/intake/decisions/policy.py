@@ -120,6 +120,12 @@ def compile_policy(version: int, parts: Iterable[PartBody]) -> Policy:
     )
 
 
+def reopening_in(parts: Iterable[PartBody]) -> Reopening:
+    """What the settings among these parts say of ratings."""
+    rows = [row for part in parts for row in orjson.loads(part.body)["rows"]]
+    return reopening(_rows(SettingsRow, rows))
+
+
 def accusing(settings: Iterable[SettingsRow]) -> frozenset[str]:
     """The categories that are accusations: `first_tier.accusations` of the settings."""
     for row in settings:

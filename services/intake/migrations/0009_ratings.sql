@@ -35,4 +35,5 @@ alter table receipts                                 -- as the newest snapshot o
     add column called_back   text,
     add column not_accepted  text,
     add column closed_at     timestamptz,
-    add column reopened      integer;
+    add column reopened      integer,
+    add column policy        integer;                -- the version under which the case lives

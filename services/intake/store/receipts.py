@@ -85,7 +85,7 @@ async def by_number(tx: Transaction, number: str) -> Found | None:
                p.number, p.received_at, r.read_at, r.published_at,
                r.routed_at, r.unit, r.stage, r.next_deadline,
                r.next_step, r.next_by, r.if_missed, r.paused, r.paused_until, r.answer_until,
-               r.called_back, r.not_accepted, r.closed_at, r.reopened,
+               r.called_back, r.not_accepted, r.closed_at, r.reopened, r.policy,
                g.division, g.office, g.came_at, g.reference, l.category as decided, r.handed_over
         from petitions p join receipts r on r.petition_id = p.id
             left join registrations g on g.petition_id = p.id
@@ -133,16 +133,17 @@ async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
             paused = news.paused, paused_until = news.paused_until,
             answer_until = news.answer_until, called_back = news.called_back,
             not_accepted = news.not_accepted, closed_at = news.closed_at,
-            reopened = news.reopened,
+            reopened = news.reopened, policy = news.policy,
             published_at = coalesce(r.published_at, news.published_at),
             routed_at = coalesce(r.routed_at, news.routed_at)
         from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::timestamptz[],
                     $7::timestamptz[], $8::timestamptz[], $9::text[], $10::boolean[],
                     $11::text[], $12::timestamptz[], $13::text[], $14::text[], $15::timestamptz[],
-                    $16::timestamptz[], $17::text[], $18::text[], $19::timestamptz[], $20::int[])
+                    $16::timestamptz[], $17::text[], $18::text[], $19::timestamptz[], $20::int[],
+                    $21::int[])
             as news (petition_id, epoch, seq, unit, stage, next_deadline, published_at, routed_at,
                      offices, handed_over, next_step, next_by, if_missed, paused, paused_until,
-                     answer_until, called_back, not_accepted, closed_at, reopened)
+                     answer_until, called_back, not_accepted, closed_at, reopened, policy)
         where r.petition_id = news.petition_id and (r.epoch, r.seq) < (news.epoch, news.seq)
         returning r.petition_id
         """,
