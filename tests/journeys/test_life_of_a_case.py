@@ -12,7 +12,11 @@ from tests.journeys.city import COMMUNITY, GRID, STREET, City, eventually
 NEXT_GRID = GRID[:-1] + "2"
 HEAD, WORKER, OFFICER = ("grid_head", GRID), ("grid_worker", GRID), ("community_officer", COMMUNITY)
 CADRE = ("street_cadre", STREET)
-HEAP: dict[str, Any] = {"text": "楼道门口的垃圾三天没人清理", "category": "E0102", "place": {"code": GRID}}
+HEAP: dict[str, Any] = {
+    "text": "楼道门口的垃圾三天没人清理",
+    "category": "E0102",
+    "place": {"code": GRID},
+}
 
 
 def given(city: City, case: dict[str, Any], who: tuple[str, str], **command: Any) -> dict[str, Any]:

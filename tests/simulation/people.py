@@ -171,18 +171,24 @@ class Resident:
         self.waiting = [w for w in self.waiting if w[2] is not member]
 
     async def add(self, member: Member, rng: Random) -> None:
-        """Add to a petition."""
+        """Add to a petition, urge, or say how it was handled; now and then once more."""
         known = self.book.accepted()
         if not known:
             return
         one = rng.choice(known)
-        one.added += 1
+        one.added += rng.random() < 0.9 or not one.added
         self.book.supplements += 1
-        url, key = one.told["links"]["supplements"], f"{one.key}/more-{one.added}"
-        body = {"text": f"{SECRET_WORDS}，补充{one.added}"}
+        drawn = Random(f"{one.key}/{one.added}")
+        what = drawn.choice(("supplements", "supplements", "urgings", "rating"))
+        url, key = one.told["links"][what], f"{one.key}/more-{one.added}"
+        body: dict[str, Any] = {"text": f"{SECRET_WORDS}，补充{one.added}"}
+        if what == "rating":
+            solved, content = drawn.choice(((True, True), (True, False), (False, False)))
+            reason = None if content else drawn.choice(("came_back", "slow"))
+            body |= {"solved": solved, "satisfied": content, "reason": reason}
         async with client_of(member) as client:
             answer = await client.post(url, json=body, headers={"Idempotency-Key": key})
-        tell(f"adds to {one.key}: {answer.status_code}")
+        tell(f"adds {what} to {one.key}: {answer.status_code}")
 
 
 class Operator:
