@@ -2,12 +2,14 @@
 
 from services.escalation.handlers.cases import handle
 from services.escalation.handlers.figures import FIGURES, FORGET_ZEROS, show_figures
+from services.escalation.handlers.forecast import FORESEE, show_forecast
 from services.escalation.handlers.notices import acknowledge
 from services.escalation.handlers.orders import SAY_AGAIN, say_again_once
 from services.escalation.handlers.sweep import PAGE, SWEEP, sweep_once
 
 __all__ = [
     "FIGURES",
+    "FORESEE",
     "FORGET_ZEROS",
     "PAGE",
     "SAY_AGAIN",
@@ -16,5 +18,6 @@ __all__ = [
     "handle",
     "say_again_once",
     "show_figures",
+    "show_forecast",
     "sweep_once",
 ]
