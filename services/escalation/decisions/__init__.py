@@ -1,6 +1,7 @@
 """What is armed, what is due, who is told. No I/O, no clock: same inputs, same decision."""
 
 from services.escalation.decisions.armed import (
+    MOST_REMINDERS,
     Armed,
     Clock,
     Given,
@@ -11,7 +12,18 @@ from services.escalation.decisions.armed import (
     next_of,
 )
 from services.escalation.decisions.figures import NO_TIER, counted_as, first_due, minute_of
-from services.escalation.decisions.notices import Desk, Digest, Notice, Reason, digests
+from services.escalation.decisions.notices import (
+    MOST_PUSHES,
+    RISES_AFTER,
+    Accused,
+    Desk,
+    Digest,
+    Notice,
+    Reason,
+    digests,
+    raised,
+    title,
+)
 from services.escalation.decisions.orders import (
     Action,
     OrderGiven,
@@ -23,7 +35,11 @@ from services.escalation.decisions.orders import (
 from services.escalation.decisions.sweeping import Swept, sweep
 
 __all__ = [
+    "MOST_PUSHES",
+    "MOST_REMINDERS",
     "NO_TIER",
+    "RISES_AFTER",
+    "Accused",
     "Action",
     "Armed",
     "Clock",
@@ -47,5 +63,7 @@ __all__ = [
     "next_of",
     "order_id",
     "pause_after",
+    "raised",
     "sweep",
+    "title",
 ]
