@@ -355,7 +355,8 @@ class DeadlineBreached(Data):
 class NoticePosted(Data):
     """One digest: what is about to be late, or is late. Changes no case.
 
-    It is for an office in a division; unsaid, for the division's own desk.
+    It is for an office in a division; unsaid, for the division's own desk. `raised_from`: the
+    notice below that nobody took note of in time; this one is for the desk above.
     """
 
     type: Literal["casegrid.notice.posted.v1"]
@@ -367,6 +368,7 @@ class NoticePosted(Data):
     count: int
     oldest_due_at: AwareDatetime
     cases: tuple[UUID, ...]
+    raised_from: UUID | None = None
 
 
 # ---------------------------------------------------------------- policy.events

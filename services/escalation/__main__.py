@@ -36,6 +36,8 @@ SERVICE = Service(
     timers=(
         handlers.SWEEP,
         handlers.SAY_AGAIN,
+        handlers.RAISE,
+        handlers.PUSH,
         handlers.FIGURES,
         handlers.FORESEE,
         handlers.FORGET_ZEROS,

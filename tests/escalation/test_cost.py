@@ -13,10 +13,11 @@ import orjson
 import pytest
 from asyncpg.connection import LoggedQuery
 
-from services.escalation.decisions import Digest
+from services.escalation.decisions import Desk, Digest
 from services.escalation.handlers import (
     acknowledge,
     handle,
+    raise_once,
     say_again_once,
     show_figures,
     show_forecast,
@@ -24,7 +25,7 @@ from services.escalation.handlers import (
 )
 from services.escalation.store import armed, forecast, notices, orders
 from services.escalation.store.forecast import BEGINNING, Reader
-from services.escalation.store.notices import Acknowledged
+from services.escalation.store.notices import Acknowledged, Posted, Pushed
 from shared.clock import Clock, wall
 from shared.hearing import Heard
 from shared.postgres import Transaction
@@ -120,7 +121,38 @@ async def test_orders_said_again_cost_the_same_whatever_their_number(tx: Transac
     ]
 
 
-OF_OPEN_CASES = {"armed_next", "armed_due", "notices_waiting"}
+@pytest.mark.parametrize("n", [1, 150])
+async def test_what_is_raised_and_pushed_costs_the_same_whatever_its_number(
+    tx: Transaction, n: int
+) -> None:
+    desks = [Desk(f"{GRID[:12]}{i % 900 + 100}", "grid_head") for i in range(n + 1)]
+    digests = [Digest(desk, "sign", "reminder", 1, at(0), (CASE,)) for desk in desks]
+    warm, *posted = [Posted(UUID(int=i), one, at(0)) for i, one in enumerate(digests, 1)]
+    # With its first statements the driver asks for types too.
+    await notices.insert(tx, [warm])
+    assert (await raise_once(tx, at(24 * HOUR))).taken == 1
+    await notices.insert(tx, posted)
+    async with spoken(tx) as said:
+        assert (await raise_once(tx, at(30 * HOUR))).taken == n
+    assert beginnings(said) == [
+        "select notices",
+        "select armed",
+        "update notices",
+        "select epochs",
+        "insert said",
+        "insert notices",
+    ]
+    async with spoken(tx) as said:
+        page = await notices.take_to_push(tx, wall() + timedelta(1), timedelta(minutes=1), n)
+        await notices.save_pushed(tx, [Pushed(one.posted.id, wall(), None) for one in page])
+    assert len(page) == n
+    assert beginnings(said) == ["update notices", "update notices"]
+
+
+OF_OPEN_CASES = {
+    "armed_next", "armed_due", "notices_waiting", "notices_rising", "notices_unheeded",
+    "notices_to_push", "notices_not_pushed",
+}  # fmt: skip
 """Indexes that hold no closed case and no notice that somebody took note of."""
 
 
@@ -169,6 +201,12 @@ async def all_work(tx: Transaction) -> None:
     await armed.earliest(tx)
     await relayed(tx)
     await say_again_once(tx, wall() + timedelta(minutes=2), Clock().name)
+    assert (await raise_once(tx, at(31 * HOUR))).digests
+    page = await notices.take_to_push(tx, wall() + timedelta(1), timedelta(minutes=1), 20)
+    assert page
+    await notices.save_pushed(tx, [Pushed(one.posted.id, wall(), None) for one in page[1:]])
+    await notices.to_push(tx)
+    await notices.not_pushed(tx)
     await show_figures(tx, at(6 * HOUR))
     await armed.find(tx, CASE)
     await orders.still_open(tx, [CASE])

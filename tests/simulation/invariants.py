@@ -532,7 +532,8 @@ async def notices_given(sight: Sight) -> Counter[tuple[UUID, str, str]]:
     """How many digests told of a clock of a case, by reason."""
     rows = await sight.rows(
         "escalation",
-        "select c.case_id, clock, reason from notices, lateral unnest(cases) as c (case_id)",
+        "select c.case_id, clock, reason from notices, lateral unnest(cases) as c (case_id)"
+        " where raised_from is null",
     )
     return Counter((row["case_id"], row["clock"], row["reason"]) for row in rows)
 

@@ -76,6 +76,9 @@ def shown_notice(posted: Posted) -> dict[str, Any]:
         "oldest_due_at": digest.oldest_due_at,
         "cases": [str(case_id) for case_id in digest.cases],
         "posted_at": posted.posted_at,
+        "raised_from": digest.raised_from and str(digest.raised_from),
+        "unheeded_at": posted.unheeded_at,
+        "pushed_at": posted.pushed_at,
         "acknowledged": taken and {"at": taken.at, "role": taken.role, "by": taken.by},
     }
 

@@ -2,6 +2,7 @@
 
 from services.escalation.decisions.access import may_see
 from services.escalation.decisions.armed import (
+    MOST_REMINDERS,
     Armed,
     Clock,
     Given,
@@ -21,7 +22,18 @@ from services.escalation.decisions.forecast import (
     foreseen,
     promoted_to,
 )
-from services.escalation.decisions.notices import Desk, Digest, Notice, Reason, digests
+from services.escalation.decisions.notices import (
+    MOST_PUSHES,
+    RISES_AFTER,
+    Accused,
+    Desk,
+    Digest,
+    Notice,
+    Reason,
+    digests,
+    raised,
+    title,
+)
 from services.escalation.decisions.orders import (
     Action,
     OrderGiven,
@@ -33,8 +45,12 @@ from services.escalation.decisions.orders import (
 from services.escalation.decisions.sweeping import Swept, sweep
 
 __all__ = [
+    "MOST_PUSHES",
+    "MOST_REMINDERS",
     "NO_TIER",
     "OUTCOMES",
+    "RISES_AFTER",
+    "Accused",
     "Action",
     "Armed",
     "Breaks",
@@ -65,5 +81,7 @@ __all__ = [
     "order_id",
     "pause_after",
     "promoted_to",
+    "raised",
     "sweep",
+    "title",
 ]

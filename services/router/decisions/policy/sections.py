@@ -77,7 +77,7 @@ class ClockSettings(Section):
 
 
 class Reminders(Section):
-    at_most: Count
+    at_most: Literal[3]  # escalation reads no policy, and counts to three
     then: Literal["supervise"]
     digest_per: tuple[Literal["office", "clock"], ...]
 
