@@ -13,7 +13,7 @@ import orjson
 
 from services.analytics import decisions as analytics
 from services.analytics import store as analytics_store
-from services.escalation.decisions import Armed, News, arm, order_id
+from services.escalation.decisions import RISES_AFTER, Armed, News, arm, order_id
 from services.escalation.decisions.notices import breach_reason
 from services.escalation.decisions.orders import action_of
 from services.escalation.store.armed import clocks_of
@@ -496,6 +496,19 @@ async def due_is_done_once(sight: Sight) -> None:
     posted = await sight.rows("escalation", "select id from notices")
     unsaid = {str(row["id"]) for row in posted} - sight.ids_said
     expect("every notice is said", set(), unsaid)
+    unheeded = await sight.rows(
+        "escalation",
+        "select id from notices where acknowledged_at is null and unheeded_at is null"
+        " and posted_at <= $1",
+        sight.sky.now - RISES_AFTER,
+    )
+    expect("what nobody takes note of rises", [], unheeded)
+    twice = await sight.rows(
+        "escalation",
+        "select raised_from, division from notices where raised_from is not null"
+        " group by 1, 2 having count(*) > 1",
+    )
+    expect("it rises once", [], twice)
     rows = await sight.rows(
         "escalation", "select id from notices where acknowledged_at is not null"
     )

@@ -305,7 +305,7 @@ class World:
 
     def did(self, name: str, member: Member) -> None:
         """Something was done, or may have been: there may be something to say, read and sweep."""
-        self.warm("relay", "read", "sweep", service=member.service)
+        self.warm("relay", "read", "sweep", "raise", service=member.service)
         if ":" in name:
             self.hot[name] = None
 
@@ -629,7 +629,7 @@ RARE: Final[Mapping[str, float]] = {
 }
 WEIGHTS: Final[Mapping[str, float]] = {
     "hear": 8.0, "relay": 8.0, "commit": 8.0, "read": 6.0, "sweep": 7.0, "say": 2.0, "fold": 0.5,
-    "count": 1.0,
+    "count": 1.0, "raise": 2.0,
 }  # fmt: skip
 LOOPS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     service: (
@@ -638,7 +638,7 @@ LOOPS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
         *(f"hear {topic}" for topic in HEARS[service]),
         *(("commit", "read") if service == "intake" else ()),
         *(("count",) if service in OWNERS else ()),
-        *(("sweep", "say again") if service == "escalation" else ()),
+        *(("sweep", "say again", "raise") if service == "escalation" else ()),
     )
     for service in SERVICES
 }
