@@ -78,7 +78,7 @@ WITH_A_HOLDER = (
         DISPATCHERS,
         leads=True,
         fulfils=("dispatch", "reply"),
-    ),  # fmt: skip
+    ),
     Step(
         "reopen",
         DONE,
@@ -157,6 +157,15 @@ CONSULT = TrackTable(
         # the dispatcher's desk. [domain B1]
         Step("reply", UNRESOLVED, (), HOLDERS, fulfils=("reply",)),
         Step("reply", RESOLVED, LAST_ANSWER, HOLDERS, fulfils=("reply",)),
+        # Answered at once, from a template or in words of one's own, or else assigned: `reroute`.
+        Step(
+            "answer",
+            UNRESOLVED,
+            ("closed",),
+            HOLDERS,
+            leads=True,
+            fulfils=("dispatch", "reply", "tier", "final_reply"),
+        ),
         Step(
             "close",
             UNRESOLVED | RESOLVED,
