@@ -170,7 +170,7 @@ async def load(
         whole[kind] = merged(kind, before, given.get(kind), keep=merge)
     years = range(now.year, now.year + 2)
     parse_policy(version, whole, years=years)
-    chunks = list(chunked({kind: whole[kind] for kind in PUBLISHED}))
+    chunks = list(chunked(published(whole)))
     own = [("templates", n, rows) for _, n, rows in chunked({"templates": whole["templates"]})]
     sha256 = hash_of_parts((kind, n, part_body(kind, n, rows)) for kind, n, rows in chunks)
     await store.policy.add_version(tx, version, sha256, len(chunks), loaded_by)
@@ -179,6 +179,11 @@ async def load(
     )
     await outbox.append(tx, sayings(version, chunks, sha256, epoch, clock, now))
     return version
+
+
+def published(parts: Mapping[PartKind, Part]) -> dict[PolicyPartKind, Part]:
+    """The parts that travel on policy.events."""
+    return {kind: parts[kind] for kind in PUBLISHED if kind in parts}
 
 
 def merged(
