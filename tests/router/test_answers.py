@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -199,6 +200,29 @@ async def test_answers_are_for_officers_who_may_read_the_case_and_know_of_the_st
     }
     away = await client.get(f"/cases/{A}/answers", headers=token(NEXT_GRID))
     assert slug(away, 404) == "no-such-case"
+
+
+async def test_words_from_a_time_one_may_not_know_of_stay_hidden_when_they_are_told_later(
+    client: httpx.AsyncClient, router: Router, process: Process
+) -> None:
+    await router.hear(Said(receipt(LAMP, received_at=process.clock.now()), A))
+    street = token(STREET, "street_dispatcher")
+    accuse = {"command": "classify", "category": LAMP}
+    await done(client, A, accuse | {"accused": COMMUNITY}, street)
+    until = process.clock.now() + timedelta(days=8)
+    body = {
+        "command": "extend",
+        "until": until.isoformat(),
+        "reason": "why",
+        "text": "they hide it",
+    }
+    await done(client, A, body, street)
+    await done(client, A, accuse | {"accused": "none"}, street)
+    head = bearer(issue(SECRET, "the head", ("office_head",), STREET))
+    await done(client, A, {"command": "grant_extension"}, head)
+    [told] = (await asked(client, f"/cases/{A}/answers", resident(A)))["answers"]
+    assert (told["kind"], told["text"]["zh"]) == ("extension", "they hide it")
+    assert (await asked(client, f"/cases/{A}/answers", token(COMMUNITY)))["answers"] == []
 
 
 # ---------------------------------------------------------------- a resident's token

@@ -415,6 +415,13 @@ def test_the_dispatchers_desk_answers_at_once_or_assigns() -> None:
     assert done(given, "answer", officer(GRID)).stage == "closed"
 
 
+def test_a_question_that_was_dealt_with_and_waits_for_its_answer_is_answered_too() -> None:
+    case = resolved(opened(sure(QUESTION)))
+    assert (case.stage, [clock.name for clock in case.clocks]) == ("resolved", ["reply"])
+    closed = done(case, "answer")
+    assert (closed.stage, closed.replied, closed.on_time["reply"]) == ("closed", True, True)
+
+
 def test_an_answer_ends_a_pause_and_may_be_reopened() -> None:
     paused = done(opened(sure(QUESTION)), "pause")
     closed = done(paused, "answer", now=NOON + 30 * MINUTE)

@@ -118,11 +118,11 @@ TAKEN: Mapping[str, Mapping[str, str]] = {
     },
     "consult": {
         "registered": "classify place reroute reply answer close not_accept",
-        "assigned": "classify place sign reply answer resolve return reroute promote close not_accept"
-                    " assign pause extend",
+        "assigned": "classify place sign reply answer resolve return reroute promote"
+                    " close not_accept assign pause extend",
         "signed": "classify place reply answer resolve return reroute promote close not_accept"
                   " assign pause extend",
-        "resolved": "reply close reopen",
+        "resolved": "reply answer close reopen",
         "closed": "reopen",
     },
     "handoff": {"registered": "hand_over classify place", "handed_off": ""},

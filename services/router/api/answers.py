@@ -66,7 +66,7 @@ async def told(request: Request, case_id: UUID) -> list[PublicAnswer]:
     may = [True] * len(rows) if who is None else [*may_know(stood, who)]
     known = {step.order for step, knows in zip(steps, may, strict=True) if knows}
     answers = public_answers(steps, policies_of(process).of(version))
-    return [answer for answer in answers if answer.order in known]
+    return [answer for answer in answers if {answer.order, answer.written} <= known]
 
 
 def told_in(row: HistoryRow, before: Case | None) -> Told:

@@ -57,9 +57,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class PublicAnswer:
-    """Words for the resident; what an officer wrote himself stands in both languages alike."""
+    """Words for the resident; what an officer wrote himself stands in both languages alike.
+
+    `order` is the step that told them, `written` the one that wrote them: mostly the same.
+    """
 
     order: Order
+    written: Order
     at: datetime
     kind: AnswerKind
     text: Both
@@ -69,20 +73,24 @@ class PublicAnswer:
 
 def public_answers(steps: Iterable[Told], policy: Policy) -> Iterator[PublicAnswer]:
     """The words for the resident in these steps, in order; `policy` names the units."""
-    asked: Mapping[str, object] = {}
+    asked: Told | None = None
     for step in steps:
         if step.event == "extension_asked":
-            asked = step.detail
+            asked = step
         kind = KINDS.get(step.event)
+        if kind is None:
+            continue
         # More time is told in the words in which it was asked for, and only when it is given.
-        words = text_of(asked if kind == "extension" else step.detail, kind)
-        if kind is not None and words is not None:
+        writes = asked if kind == "extension" and asked is not None else step
+        words = text_of(writes.detail, kind)
+        if words is not None:
             names = ALSO_TOLD.get(kind, ())
             also = {name: step.detail[name] for name in names if name in step.detail}
-            yield PublicAnswer(step.order, step.at, kind, words, unit_of(step, policy), also)
+            unit = unit_of(step, policy)
+            yield PublicAnswer(step.order, writes.order, step.at, kind, words, unit, also)
 
 
-def text_of(detail: Mapping[str, object], kind: AnswerKind | None) -> Both | None:
+def text_of(detail: Mapping[str, object], kind: AnswerKind) -> Both | None:
     """The words for the resident; None where there are none."""
     said = detail.get("result" if kind == "result" else "text")
     if not isinstance(said, str):

@@ -160,7 +160,7 @@ CONSULT = TrackTable(
         # Answered at once, from a template or in words of one's own, or else assigned: `reroute`.
         Step(
             "answer",
-            UNRESOLVED,
+            UNRESOLVED | RESOLVED,
             ("closed",),
             HOLDERS,
             leads=True,
