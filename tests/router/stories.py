@@ -21,21 +21,22 @@ from services.router.decisions.commands import (
     Open,
     Refused,
 )
-from services.router.decisions.policy import Policy, parse_policy, read_part
+from services.router.decisions.policy import PartKind, Policy, parse_policy, read_part
 from services.router.decisions.routing import Facts
 from services.router.decisions.workflow import decide
 from shared.divisions import CITY, Tier
-from shared.events import Order, PolicyPartKind
+from shared.events import Order
 from shared.identity import Actor, service_actor
 
 DATA = Path(services.router.__file__).parent / "data"
-FILES: Mapping[PolicyPartKind, str] = {
+FILES: Mapping[PartKind, str] = {
     "settings": "policy.yaml",
     "categories": "categories.csv",
     "divisions": "divisions.csv",
     "calendar": "calendar.csv",
     "offices": "offices.csv",
     "duties": "duties.csv",
+    "templates": "templates.csv",
 }
 DISTRICT, STREET = "210204", "210204005"
 COMMUNITY, GRID = "210204005001", "210204005001001"
@@ -125,6 +126,7 @@ def examples(now: datetime = NOON) -> dict[str, OfficerCommand]:
         "sign": command("sign"),
         "verify": command("verify", at=now, finding="a heap", evidence="photo 1"),
         "reply": command("reply", text="it is gone by tonight"),
+        "answer": command("answer", text="in the town hall, room 3"),
         "resolve": command("resolve", result="it is gone"),
         "close": command("close", callback="answered"),
         "return": command("return", reason="not_in_my_power"),

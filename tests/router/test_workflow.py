@@ -117,12 +117,12 @@ TAKEN: Mapping[str, Mapping[str, str]] = {
         "closed": "reopen",
     },
     "consult": {
-        "registered": "classify place reroute reply close not_accept",
-        "assigned": "classify place sign reply resolve return reroute promote close not_accept"
-                    " assign pause extend",
-        "signed": "classify place reply resolve return reroute promote close not_accept"
+        "registered": "classify place reroute reply answer close not_accept",
+        "assigned": "classify place sign reply answer resolve return reroute promote"
+                    " close not_accept assign pause extend",
+        "signed": "classify place reply answer resolve return reroute promote close not_accept"
                   " assign pause extend",
-        "resolved": "reply close reopen",
+        "resolved": "reply answer close reopen",
         "closed": "reopen",
     },
     "handoff": {"registered": "hand_over classify place", "handed_off": ""},
@@ -167,6 +167,8 @@ WHO: Mapping[tuple[str, str, str], set[str]] = {
     ("service", "signed", "reply"): {"street_cadre"},
     ("consult", "assigned", "reply"): ALL_HOLDERS,
     ("consult", "assigned", "close"): ALL_HOLDERS,
+    ("consult", "registered", "answer"): ALL_HOLDERS,
+    ("consult", "assigned", "answer"): ALL_HOLDERS,
     ("handoff", "registered", "hand_over"): DESKS,
     ("mediation", "registered", "hand_over"): DESKS,
     ("mediation", "registered", "reply"): DESKS | {"street_cadre"},

@@ -148,7 +148,7 @@ class Relaying:
 @cache
 def reading_policy() -> IntakePolicy:
     """The project's own rules, as intake reads by them."""
-    parts = policies.read_files(policies.files())
+    parts = policies.published(policies.read_files(policies.files()))
     return compile_policy(
         1,
         [

@@ -19,6 +19,7 @@ from services.router.decisions.commands.deciding import (
 from services.router.decisions.commands.officers import (
     NOBODY,
     OFFICER_COMMAND,
+    Answer,
     Assign,
     CallBack,
     Classify,
@@ -41,11 +42,13 @@ from services.router.decisions.commands.officers import (
     Return,
     Sign,
     Verify,
+    WordedCommand,
 )
 
 __all__ = [
     "NOBODY",
     "OFFICER_COMMAND",
+    "Answer",
     "ApplyOrder",
     "Assign",
     "CallBack",
@@ -77,5 +80,6 @@ __all__ = [
     "Sign",
     "Supplement",
     "Verify",
+    "WordedCommand",
     "stepped",
 ]

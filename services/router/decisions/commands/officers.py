@@ -1,11 +1,14 @@
 """What a person may ask of a case, as it comes over HTTP.
 
-`text` is for the resident and is shown to him; `note` is for officers and never is.
+`text` (of `resolve`: `result`) is for the resident and is shown to him; a `note`, a finding, and
+the `reason` of who asks for more time are for officers, and never are. Instead of a text there may
+be a `template` with its `slots`: the router writes the words then. [F40, F41]
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import (
     AwareDatetime,
@@ -26,11 +29,43 @@ from shared.events import Sign as OfSign
 Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]+$")]
 Text = Annotated[Word, Field(max_length=4_000)]
 OfficeId = Annotated[Word, Field(max_length=60)]
+TemplateCode = Annotated[Word, Field(max_length=40)]
+SlotName = Annotated[str, Field(max_length=20)]
+SlotText = Annotated[Word, Field(max_length=300)]
 NOBODY = "none"
 
 
 class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Worded(_Command):
+    """Tells the resident something: in words of one's own, or those of a template.
+
+    `words_in` is the field of the words; `silent`: it may also be given without any.
+    """
+
+    words_in: ClassVar[Literal["text", "result"]] = "text"
+    silent: ClassVar[bool] = False
+    template: TemplateCode | None = None
+    slots: Annotated[Mapping[SlotName, SlotText], Field(max_length=20)] = {}
+
+    @property
+    def words(self) -> str | None:
+        """What the resident is told."""
+        said: str | None = getattr(self, self.words_in)
+        return said
+
+    @model_validator(mode="after")
+    def one_or_the_other(self) -> Self:
+        """Words or a template, not both; slots only with a template."""
+        if self.template is not None and self.words is not None:
+            raise PydanticCustomError("words", f"give `{self.words_in}` or a template, not both")
+        if self.template is None and self.slots:
+            raise PydanticCustomError("words", "slots are a template's: name it in `template`")
+        if self.template is None and self.words is None and not self.silent:
+            raise PydanticCustomError("words", f"say something: `{self.words_in}` or a `template`")
+        return self
 
 
 class Classify(_Command):
@@ -80,19 +115,28 @@ class Verify(_Command):
     evidence: Annotated[Word, Field(max_length=500)]
 
 
-class Reply(_Command):
+class Reply(_Worded):
     """The street cadre's answer: what was found, what will be done, by whom, by when. [article]"""
 
     command: Literal["reply"]
-    text: Text
+    text: Text | None = None
     note: Text | None = None
 
 
-class Resolve(_Command):
+class Answer(_Worded):
+    """Answer a question and close it at once: the answer is all that was asked for. [domain B1]"""
+
+    command: Literal["answer"]
+    text: Text | None = None
+    note: Text | None = None
+
+
+class Resolve(_Worded):
     """The matter is dealt with, and how: `result` is the resident's, `note` the officers'. [F40]"""
 
+    words_in = "result"
     command: Literal["resolve"]
-    result: Text
+    result: Text | None = None
     note: Text | None = None
 
 
@@ -106,16 +150,19 @@ class Close(_Command):
     callback: Literal["answered", "no_answer", "no_contact"]
 
 
-class CallBack(_Command):
+class CallBack(_Worded):
     """The resident was called: nobody answered, or what he says; not solved, it is reopened.
 
-    Tries are counted. [Beijing 23]
+    Tries are counted. `text` is what he finds when nobody was reached. [Beijing 23]
     """
+
+    silent = True
 
     command: Literal["call_back"]
     result: Literal["solved", "not_solved", "no_answer"]
     satisfied: bool | None = None
     reason: RatingReason | None = None
+    text: Text | None = None
     note: Text | None = None
 
     @model_validator(mode="after")
@@ -136,13 +183,14 @@ class Reopen(_Command):
     note: Text | None = None
 
 
-class NotAccept(_Command):
+class NotAccept(_Worded):
     """It is not for us: why, and the right door, as the resident is told. [Beijing 11; F8]"""
 
     command: Literal["not_accept"]
     reason: NotAccepted
     door: Annotated[Word, Field(max_length=200)]
-    text: Text
+    text: Text | None = None
+    note: Text | None = None
 
 
 class Assign(_Command):
@@ -158,13 +206,13 @@ class Recall(_Command):
     command: Literal["recall"]
 
 
-class Pause(_Command):
+class Pause(_Worded):
     """Let promises stand still, for a reason of the policy, until a moment at most. [F47]"""
 
     command: Literal["pause"]
     reason: PauseReason
     until: AwareDatetime
-    text: Text
+    text: Text | None = None
     note: Text | None = None
 
 
@@ -174,13 +222,16 @@ class Resume(_Command):
     command: Literal["resume"]
 
 
-class Extend(_Command):
-    """Ask for more time for the final reply, once; the head of the office grants it. [F48]"""
+class Extend(_Worded):
+    """Ask for more time for the final reply, once; the head of the office grants it. [F48]
+
+    `reason` is for the head; `text` is the resident's, and shown to him once it is granted.
+    """
 
     command: Literal["extend"]
     until: AwareDatetime
     reason: Text
-    text: Text
+    text: Text | None = None
 
 
 class GrantExtension(_Command):
@@ -229,21 +280,29 @@ class Promote(_Command):
     note: Text | None = None
 
 
-class HandOver(_Command):
+class HandOver(_Worded):
     """Passed to an outside body: which, when, and its reference. Only this ends a hand-off."""
+
+    silent = True
 
     command: Literal["hand_over"]
     body: Annotated[Word, Field(max_length=100)]
     at: AwareDatetime
     reference: Annotated[Word, Field(max_length=100)]
+    text: Text | None = None
+    note: Text | None = None
 
 
+WordedCommand: TypeAlias = (
+    Reply | Answer | Resolve | NotAccept | Pause | Extend | CallBack | HandOver
+)
 OfficerCommand = Annotated[
     Classify
     | Place
     | Sign
     | Verify
     | Reply
+    | Answer
     | Resolve
     | Close
     | Return

@@ -157,6 +157,15 @@ CONSULT = TrackTable(
         # the dispatcher's desk. [domain B1]
         Step("reply", UNRESOLVED, (), HOLDERS, fulfils=("reply",)),
         Step("reply", RESOLVED, LAST_ANSWER, HOLDERS, fulfils=("reply",)),
+        # Answered at once, from a template or in words of one's own, or else assigned: `reroute`.
+        Step(
+            "answer",
+            UNRESOLVED | RESOLVED,
+            ("closed",),
+            HOLDERS,
+            leads=True,
+            fulfils=("dispatch", "reply", "tier", "final_reply"),
+        ),
         Step(
             "close",
             UNRESOLVED | RESOLVED,

@@ -13,9 +13,9 @@ from services.router.decisions.policy import Role
 from shared.events import Stage, Track
 
 CommandName = Literal[
-    "classify", "place", "sign", "verify", "reply", "resolve", "close", "return", "reroute",
-    "promote", "hand_over", "not_accept", "call_back", "reopen", "assign", "recall", "pause",
-    "resume", "extend", "grant_extension", "decline_extension",
+    "classify", "place", "sign", "verify", "reply", "answer", "resolve", "close", "return",
+    "reroute", "promote", "hand_over", "not_accept", "call_back", "reopen", "assign", "recall",
+    "pause", "resume", "extend", "grant_extension", "decline_extension",
 ]  # fmt: skip
 Where = Literal["holder", "place", "giver"]
 Guard = Literal[

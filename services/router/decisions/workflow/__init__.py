@@ -8,6 +8,7 @@ moving     from holder to holder, tier to tier                 officers   a pers
 access     who may read a case, and who may do what with it    guards     what must hold before
 desk       what a dispatcher decides                           returning  not mine: to an arbiter
 pausing    promises stand still, or have more time             ending     to its end, and back
+wording    what the resident is told, in words of one's own or of a template
 """
 
 from datetime import datetime

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.router.decisions.policy import Policy
@@ -12,9 +13,13 @@ from shared.identity import Actor
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Around one command; each step of `workflow` is given it."""
+    """Around one command; each step of `workflow` is given it.
+
+    `said` is what the resident is told, as the history keeps it, and which template said it.
+    """
 
     actor: Actor
     step: Step
     policy: Policy
     now: datetime
+    said: Mapping[str, object] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from datetime import datetime
 from services.router.decisions import clocks
 from services.router.decisions.case import Case, but
 from services.router.decisions.commands import (
+    Answer,
     CallBack,
     Changed,
     Close,
@@ -24,6 +25,7 @@ from services.router.decisions.routing import holder_for
 from services.router.decisions.workflow.asked import Given
 from services.router.decisions.workflow.moving import CLOCK_TOLERANCE, closed, moved, moved_reason
 from services.router.decisions.workflow.returning import waiting_at
+from services.router.decisions.workflow.wording import noted
 from shared.divisions import LADDER, Tier, tier_of
 
 
@@ -32,8 +34,15 @@ def on_resolve(before: Case, after: Case, command: Resolve, given: Given) -> Dec
     transitions = ("resolved",) if before.stage == "signed" else ("signed", "resolved")
     after = but(after, stage="resolved", resolved_by=given.actor.subject)
     after = clocks.start(after, given.step.starts, given.policy, given.now)
-    detail = {"result": command.result} | ({"note": command.note} if command.note else {})
+    detail = {**given.said, **noted(command.note)}
     return stepped(before, after, "resolved", "step/resolve", transitions, detail)
+
+
+def on_answer(before: Case, after: Case, command: Answer, given: Given) -> Decision:
+    """A question is answered, and with that done: nobody is called back for it. [domain B1]"""
+    after = closed(but(after, replied=True), given.now)
+    detail = {**given.said, **noted(command.note)}
+    return stepped(before, after, "replied", "step/answer", ("replied", "closed"), detail)
 
 
 def on_close(before: Case, after: Case, command: Close, given: Given) -> Decision:
@@ -60,8 +69,9 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
         "result": command.result,
         "satisfied": command.satisfied,
         "reason": command.reason,
+        **given.said,
+        **noted(command.note),
     }
-    detail |= {"note": command.note} if command.note else {}
     after = but(
         after,
         call_backs=before.call_backs + 1,
@@ -83,7 +93,12 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
 def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -> Decision:
     """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]"""
     after = closed(but(after, replied=True, not_accepted=command.reason), given.now)
-    detail = {"reason": command.reason, "door": command.door, "text": command.text}
+    detail = {
+        "reason": command.reason,
+        "door": command.door,
+        **given.said,
+        **noted(command.note),
+    }
     rule, passed = f"not_accepted/{command.reason}", ("not_accepted", "closed")
     return stepped(before, but(after, outcome=None), "not_accepted", rule, passed, detail)
 
@@ -98,6 +113,8 @@ def on_hand_over(before: Case, after: Case, command: HandOver, given: Given) -> 
         "body": command.body,
         "at": command.at,
         "reference": command.reference,
+        **given.said,
+        **noted(command.note),
     }
     after = but(after, handed_over=True)
     if before.category in policy.settings.first_tier.follow_up:
@@ -130,7 +147,7 @@ def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decis
     if not reopens(command.reason, given.policy):
         return Refused("not_allowed_now", f"the policy reopens nothing for {command.reason}")
     after, ways = reopened(after, given.policy, given.now)
-    detail = {"reason": command.reason} | ({"note": command.note} if command.note else {})
+    detail = {"reason": command.reason, **noted(command.note)}
     return stepped(before, after, "reopened", f"reopen/{command.reason}", ways, detail)
 
 

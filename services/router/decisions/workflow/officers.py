@@ -10,6 +10,7 @@ from typing import Final
 from services.router.decisions import clocks
 from services.router.decisions.case import Case, but
 from services.router.decisions.commands import (
+    Answer,
     Assign,
     CallBack,
     Changed,
@@ -44,6 +45,7 @@ from services.router.decisions.workflow.access import may_not, only_starts_here
 from services.router.decisions.workflow.asked import Given
 from services.router.decisions.workflow.desk import on_classify, on_place, on_reroute
 from services.router.decisions.workflow.ending import (
+    on_answer,
     on_call_back,
     on_close,
     on_hand_over,
@@ -66,6 +68,7 @@ from services.router.decisions.workflow.pausing import (
     on_resume,
 )
 from services.router.decisions.workflow.returning import on_recall, on_return
+from services.router.decisions.workflow.wording import noted, said_to_resident
 from shared.divisions import Tier
 from shared.identity import Actor
 
@@ -78,6 +81,7 @@ ENDS_A_PAUSE: Final = frozenset(
         "recall",
         "promote",
         "resolve",
+        "answer",
         "close",
         "not_accept",
     ]
@@ -93,10 +97,13 @@ def by_officer(
     if refused := may_not(case, command.command, step, actor):
         return refused
     assert step is not None
+    said = said_to_resident(case, command, actor, policy)
+    if isinstance(said, Refused):
+        return said
     if command.command in ENDS_A_PAUSE:
         case = clocks.going_on(case, policy, now)
     after = clocks.drop(clocks.keep(case, step.fulfils, now), step.ends, now)
-    decision = STEPS[type(command)](case, after, command, Given(actor, step, policy, now))
+    decision = STEPS[type(command)](case, after, command, Given(actor, step, policy, now, said))
     if isinstance(decision, Refused):
         return decision
     return closed_if_nothing_waits(case, decision, now)
@@ -146,9 +153,9 @@ def on_verify(before: Case, after: Case, command: Verify, given: Given) -> Decis
     return stepped(before, after, "verified", rule, passed, {**detail, "routing": reason})
 
 
-def on_reply(before: Case, after: Case, command: Reply, _: Given) -> Decision:
+def on_reply(before: Case, after: Case, command: Reply, given: Given) -> Decision:
     """The cadre's answer."""
-    detail = {"text": command.text} | ({"note": command.note} if command.note else {})
+    detail = {**given.said, **noted(command.note)}
     return stepped(before, but(after, replied=True), "replied", "step/reply", (), detail)
 
 
@@ -172,6 +179,7 @@ STEPS: Final[Mapping[type, Callable[..., Decision]]] = {
     Assign: on_assign,
     Verify: on_verify,
     Reply: on_reply,
+    Answer: on_answer,
     Promote: on_promote,
     Pause: on_pause,
     Resume: on_resume,

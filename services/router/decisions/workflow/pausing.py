@@ -16,6 +16,7 @@ from services.router.decisions.commands import (
     stepped,
 )
 from services.router.decisions.workflow.asked import Given
+from services.router.decisions.workflow.wording import noted
 
 
 def on_pause(before: Case, after: Case, command: Pause, given: Given) -> Decision:
@@ -32,7 +33,12 @@ def on_pause(before: Case, after: Case, command: Pause, given: Given) -> Decisio
     after = clocks.paused(after, pause, given.policy, given.now)
     if not any(clock.paused for clock in after.clocks):
         return Refused("not_allowed_now", "what could stand still is late already, and runs on")
-    detail = {"reason": command.reason, "until": command.until, **words(command)}
+    detail = {
+        "reason": command.reason,
+        "until": command.until,
+        **given.said,
+        **noted(command.note),
+    }
     return stepped(before, after, "paused", f"pause/{command.reason}", (), detail)
 
 
@@ -55,7 +61,7 @@ def on_extend(before: Case, after: Case, command: Extend, given: Given) -> Decis
     if more > most:
         return Refused("incomplete", f"at most until {promised.due_at + most}")
     asked = Extension(command.until, more, given.actor.subject, given.now)
-    detail = {"until": command.until, "reason": command.reason, "text": command.text}
+    detail = {"until": command.until, "reason": command.reason, **given.said}
     rule = "Petition Regs 34/ask"
     return stepped(before, but(after, extension=asked), "extension_asked", rule, (), detail)
 
@@ -81,9 +87,3 @@ def on_decline_extension(
     after = but(after, extension=None)
     rule, detail = "Petition Regs 34/decline", {"note": command.note}
     return stepped(before, after, "extension_declined", rule, (), detail)
-
-
-def words(command: Pause) -> dict[str, str]:
-    """What the resident is told, and what officers note."""
-    said = {"text": command.text, "note": command.note}
-    return {name: text for name, text in said.items() if text is not None}
