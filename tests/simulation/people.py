@@ -324,4 +324,5 @@ WORDS: Mapping[str, Any] = {
         )
     ),
     "reopen": words_of(reason="came_back"),
+    "answer": words_of(text="on the ground floor, on weekdays"),
 }
