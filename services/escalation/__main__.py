@@ -39,6 +39,7 @@ SERVICE = Service(
         handlers.RAISE,
         handlers.PUSH,
         handlers.FIGURES,
+        handlers.FORESEE,
         handlers.FORGET_ZEROS,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +13,10 @@ from services.escalation.__main__ import SERVICE
 from services.escalation.handlers import handle, raise_once, show_figures, sweep_once
 from shared.clock import Clock, wall
 from shared.http import create_app, cursor_of
-from shared.identity import issue
 from shared.postgres import Pool, transaction
 from shared.service import Process
 from shared.settings import Settings
+from tests.escalation.conftest import Token
 from tests.escalation.stories import (
     CASE,
     COMMUNITY,
@@ -34,31 +34,11 @@ from tests.escalation.stories import (
 )
 from tests.escalation.test_figures import gauge
 
-Token = Callable[..., dict[str, str]]
 ACCUSED, OF_LIGHTING, OF_DRAINAGE = UUID(int=2), UUID(int=3), UUID(int=4)
 HELD_BY_LIGHTING: dict[str, object] = {
     "holder": STREET, "role": "department_officer", "office": "lighting",
 }  # fmt: skip
 OF_NO_OTHER = {"owner_division": None, "owner_role": None}
-SECRET = "s" * 32
-
-
-@pytest.fixture
-def settings(escalation_dsn: str) -> Settings:
-    return Settings.model_validate({"database_url": escalation_dsn, "token_secret": SECRET})
-
-
-@pytest.fixture
-def token() -> Token:
-    """The header of an officer."""
-
-    def header(
-        division: str, *roles: str, subject: str = "officer-7", office: str | None = None
-    ) -> dict[str, str]:
-        issued = issue(SECRET, subject, roles or ("grid_head",), division, office)
-        return {"Authorization": f"Bearer {issued}"}
-
-    return header
 
 
 @pytest.fixture

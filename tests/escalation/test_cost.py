@@ -20,9 +20,11 @@ from services.escalation.handlers import (
     raise_once,
     say_again_once,
     show_figures,
+    show_forecast,
     sweep_once,
 )
-from services.escalation.store import armed, notices, orders
+from services.escalation.store import armed, forecast, notices, orders
+from services.escalation.store.forecast import BEGINNING, Reader
 from services.escalation.store.notices import Acknowledged, Posted, Pushed
 from shared.clock import Clock, wall
 from shared.hearing import Heard
@@ -148,8 +150,8 @@ async def test_what_is_raised_and_pushed_costs_the_same_whatever_its_number(
 
 
 OF_OPEN_CASES = {
-    "armed_next", "notices_waiting", "notices_rising", "notices_unheeded", "notices_to_push",
-    "notices_not_pushed",
+    "armed_next", "armed_due", "notices_waiting", "notices_rising", "notices_unheeded",
+    "notices_to_push", "notices_not_pushed",
 }  # fmt: skip
 """Indexes that hold no closed case and no notice that somebody took note of."""
 
@@ -190,6 +192,11 @@ async def many_closed(tx: Transaction) -> None:
 async def all_work(tx: Transaction) -> None:
     """Everything that escalation does by itself, and is asked."""
     await handle(batch(*first([CASE])), tx, at(0))
+    await show_forecast(tx, at(0))
+    for office in (None, "lighting"):
+        reader = Reader(GRID, "city", office)
+        await forecast.page(tx, at(6 * HOUR), reader, BEGINNING, 10)
+        await forecast.counts(tx, [at(6 * HOUR)], reader)
     assert await sweep_once(tx, at(6 * HOUR)) == 1
     await armed.earliest(tx)
     await relayed(tx)
@@ -224,7 +231,60 @@ async def test_no_statement_walks_through_the_closed_cases(tx: Transaction) -> N
         for one in said
         if one.query.split()[0] in ("select", "insert", "update", "delete")
     }
-    assert len(plans) >= 15
+    assert len(plans) >= 17
     walked = {query: scanned(plan[0]["Plan"]) for query, plan in plans.items()}
     large = {"armed", "notices", "said"}
     assert {query: tables & large for query, tables in walked.items() if tables & large} == {}
+
+
+DUE_LATER, ELSEWHERE, HERE = 20_000, 2_000, 10
+
+
+async def many_open(tx: Transaction) -> None:
+    """Open cases: most are due in a month, some soon in another district, and a few soon here."""
+    await tx.execute(
+        """
+        insert into armed (case_id, epoch, seq, changed_at, started_at, tier, holder, open, clocks,
+                           promotes_at)
+        select gen_random_uuid(), 1, 1, $1, $1, 'grid', case when n <= $4 then $2 else $3 end, true,
+               '[]', $1::timestamptz + n * interval '1 ms'
+               + case when n <= $5 then interval '0' else interval '30 d' end
+        from generate_series(1, $6::int) n
+        """,
+        at(0),
+        GRID,
+        "210202001001001",
+        HERE,
+        HERE + ELSEWHERE,
+        HERE + ELSEWHERE + DUE_LATER,
+    )
+    await tx.execute("vacuum analyze armed")
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """A plan and all that it is made of."""
+    return [plan, *(node for part in plan.get("Plans", ()) for node in nodes(part))]
+
+
+async def test_a_forecast_reads_what_is_due_in_time_and_held_here(tx: Transaction) -> None:
+    await many_open(tx)
+    reader, soon = Reader(GRID, GRID), at(HOUR)
+    async with spoken(tx) as said:
+        entries, _ = await forecast.page(tx, soon, reader, BEGINNING, 50)
+        counts = await forecast.counts(tx, [soon], reader)
+        await show_forecast(tx, at(0))
+    assert (len(entries), [one.cases for one in counts]) == (HERE, [HERE])
+    read = []
+    # With its first statements the driver asks for types too.
+    for one in [one for one in said if "from armed" in one.query]:
+        plan = await tx.fetchval(f"explain (analyze, format json) {one.query}", *one.args)
+        (scan,) = [
+            node
+            for node in nodes(orjson.loads(plan)[0]["Plan"])
+            if node.get("Relation Name") == "armed"
+        ]
+        assert (scan["Index Name"], scan.get("Rows Removed by Filter")) == ("armed_due", None)
+        assert "due_at" in scan["Index Cond"]
+        assert "holder" in scan["Index Cond"]
+        read.append(scan["Actual Rows"])
+    assert read == [HERE, HERE, HERE + ELSEWHERE]

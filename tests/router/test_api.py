@@ -274,7 +274,8 @@ async def test_a_case_is_shown_with_names_clocks_and_what_you_may_do(
     assert all(clock["overdue"] for clock in shown["clocks"])  # it is years old
     assert shown["next_deadline"].startswith("2024-05-20T02:30:00")
     assert shown["actions"] == [
-        "classify", "place", "reroute", "sign", "return", "promote", "resolve",
+        "classify", "place", "reroute", "assign", "pause", "extend", "not_accept", "sign",
+        "return", "promote", "resolve",
     ]  # fmt: skip
     assert (shown["lead"], shown["assisting"]) == (LIGHTING, [])
 
@@ -630,7 +631,7 @@ async def test_a_case_leaves_the_queue_when_it_ends(
     reply = {"command": "reply", "text": "done by tonight"}
     assert (await given(client, A, reply, key="1", roles=("street_cadre",))).status_code == 200
     answer = await given(client, A, {"command": "resolve", "result": "done"}, key="2")
-    assert (answer.json()["stage"], answer.json()["actions"]) == ("closed", [])
+    assert (answer.json()["stage"], answer.json()["actions"]) == ("closed", ["reopen"])
     for division in (GRID, STREET):
         page = await asked(client, f"/queues/{division}")
         assert (page["entries"], page["held"], page["owned"]) == ([], {}, {})
@@ -765,7 +766,8 @@ async def test_a_repeated_refusal_is_the_same_refusal(
     first = await given(client, A, close)
     body = problem(first, 409, "not-allowed-now")
     assert body["allowed"] == [
-        "classify", "place", "reroute", "sign", "return", "promote", "resolve", "verify",
+        "classify", "place", "reroute", "assign", "pause", "extend", "not_accept", "sign",
+        "return", "promote", "resolve", "verify",
     ]  # fmt: skip
     again = await given(client, A, close)
     assert again.content == first.content

@@ -5,7 +5,7 @@ The model is a ledger: what was said so far, which orders were carried out, wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
@@ -42,6 +42,7 @@ from shared.events import (
     CaseChanged,
     Change,
     Order,
+    RatingReason,
     Sign,
     dump,
 )
@@ -85,7 +86,7 @@ REASONS = {
     "promote": ("beyond_authority", "repeat_open", "scale_up", "petitioner_request"),
 }
 HELD = {"verify", "reply", "tier", "final_reply", "pause"}
-RATINGS = ("not_solved", "came_back", "wrong_answer", "slow", "unkind")
+RATINGS: tuple[RatingReason, ...] = get_args(RatingReason)
 MAY_RUN: Mapping[tuple[str, str], set[str]] = {
     ("service", "registered"): {"dispatch", "reply", "final_reply"},
     ("service", "assigned"): HELD | {"sign"},
@@ -289,7 +290,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.supplements < 8 and not self.case.is_open)
     @rule(solved=st.booleans(), reason=st.sampled_from(RATINGS))
-    def rate(self, solved: bool, reason: str) -> None:
+    def rate(self, solved: bool, reason: RatingReason) -> None:
         before = self.case
         self.supplements += 1
         asked = Rate(Order(1, self.supplements), solved, solved, None if solved else reason)
@@ -374,41 +375,53 @@ class Life(RuleBasedStateMachine):
     def moved_as_asked(
         self, name: str, before: Case, after: Case, fields: dict[str, object]
     ) -> None:
-        match name:
-            case "promote":
-                self.went_up(before, after)
-            case "return":
-                assert is_within(before.holder, after.holder)
-                assert len(after.holder) < len(before.holder) or after.holder == CITY
-                assert after.returns == before.returns + 1
-            case "reroute" | "return" | "recall" if after.arbitration == "asked":
-                assert after.stage == "registered"
-                assert all(is_within(one.partition("/")[0], after.holder) for one in before.had_by)
-            case "call_back" | "reopen" if after.reopened > before.reopened:
-                self.came_back(before, after)
-            case "recall":
-                assert (after.holder, after.stage) == (before.given_by, "registered")
-            case "reroute":
-                assert after.holder == fields["division"]
-                assert not after.street_leads or after.tier in (Tier.STREET, Tier.DISTRICT)
-                assert after.place == before.place or not after.accused_unknown
-            case "classify":
-                assert after.confirmed
-                accused = fields.get("accused")
-                assert accused is None or after.accused == (None if accused == "none" else accused)
-                assert after.category in (fields["category"], None)
-            case "place":
-                assert after.place == fields["division"]
-                assert after.urgency == "U1" or before.urgency != "U1" or before.category
-                assert after.restricted or not before.restricted
-            case "verify" if before.street_leads and before.tier in (Tier.GRID, Tier.COMMUNITY):
-                assert (after.verified, after.place) == (True, before.place)
-                assert after.tier not in (Tier.GRID, Tier.COMMUNITY)
-            case "hand_over" if after.stage != "handed_off":
-                assert before.category in self.policy.settings.first_tier.follow_up
-                assert (after.track, after.handed_over) == ("service", True)
-            case _:
-                assert (after.holder, after.place) == (before.holder, before.place)
+        """Where the case is now, by the command; of others nothing moves it."""
+        if name in ("reroute", "return", "recall") and after.arbitration == "asked":
+            assert after.stage == "registered"
+            assert all(is_within(one.partition("/")[0], after.holder) for one in before.had_by)
+        elif name in ("call_back", "reopen") and after.reopened > before.reopened:
+            self.came_back(before, after)
+        elif name == "verify" and before.street_leads and before.tier in BELOW_THE_STREET:
+            assert (after.verified, after.place) == (True, before.place)
+            assert after.tier not in BELOW_THE_STREET
+        elif name in MOVES:
+            MOVES[name](self, before, after, fields)
+        else:
+            assert (after.holder, after.place) == (before.holder, before.place)
+
+    def sent_up(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        self.went_up(before, after)
+
+    def returned(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        assert is_within(before.holder, after.holder)
+        assert len(after.holder) < len(before.holder) or after.holder == CITY
+        assert after.returns == before.returns + 1
+
+    def recalled(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        assert (after.holder, after.stage) == (before.given_by, "registered")
+
+    def rerouted(self, before: Case, after: Case, fields: dict[str, object]) -> None:
+        assert after.holder == fields["division"]
+        assert not after.street_leads or after.tier in (Tier.STREET, Tier.DISTRICT)
+        assert after.place == before.place or not after.accused_unknown
+
+    def classified(self, before: Case, after: Case, fields: dict[str, object]) -> None:
+        assert after.confirmed
+        accused = fields.get("accused")
+        assert accused is None or after.accused == (None if accused == "none" else accused)
+        assert after.category in (fields["category"], None)
+
+    def placed(self, before: Case, after: Case, fields: dict[str, object]) -> None:
+        assert after.place == fields["division"]
+        assert after.urgency == "U1" or before.urgency != "U1" or before.category
+        assert after.restricted or not before.restricted
+
+    def handed_over(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        if after.stage != "handed_off":
+            assert before.category in self.policy.settings.first_tier.follow_up
+            assert (after.track, after.handed_over) == ("service", True)
+        else:
+            assert (after.holder, after.place) == (before.holder, before.place)
 
     def came_back(self, before: Case, after: Case) -> None:
         """Open again, everything promised anew, nothing of the end left."""
@@ -470,7 +483,8 @@ class Life(RuleBasedStateMachine):
             ended = after is None or (after.started_at, after.due_at) != (
                 clock.started_at, clock.due_at,
             )  # fmt: skip
-            if ended and self.now > clock.due_at and not clock.paused:
+            # The end of a pause is no promise to anybody.
+            if ended and self.now > clock.due_at and not clock.paused and clock.name != "pause":
                 self.missed.add(clock.name)
         self.remember(before, decision)
 
@@ -601,6 +615,17 @@ class Life(RuleBasedStateMachine):
         assert kept == self.case
         assert CASE.validate_python(self.replayed) == self.case
 
+
+MOVES: Mapping[str, Callable[[Life, Case, Case, dict[str, object]], None]] = {
+    "promote": Life.sent_up,
+    "return": Life.returned,
+    "recall": Life.recalled,
+    "reroute": Life.rerouted,
+    "classify": Life.classified,
+    "place": Life.placed,
+    "hand_over": Life.handed_over,
+}
+BELOW_THE_STREET = (Tier.GRID, Tier.COMMUNITY)
 
 Life.TestCase.settings = settings(
     max_examples=100,

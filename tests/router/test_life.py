@@ -8,11 +8,18 @@ from datetime import datetime, timedelta
 import pytest
 
 from services.router.decisions.case import Case
-from services.router.decisions.commands import Changed, Rate, Refused, Supplement
+from services.router.decisions.commands import (
+    ApplyOrder,
+    Changed,
+    OfficerCommand,
+    Rate,
+    Refused,
+    Supplement,
+)
 from services.router.decisions.policy import Policy
 from services.router.decisions.workflow import allowed_actions, decide
 from shared.divisions import CITY, Tier
-from shared.events import Order
+from shared.events import Order, RatingReason
 from shared.identity import Actor
 from tests.router.stories import (
     COMMUNITY,
@@ -46,19 +53,29 @@ THIRD_GRID = "210204005002001"
 HEAD = replace(officer(GRID, "office_head"), subject="the head")
 
 
-def changed(case: Case, asked: object, actor: Actor | None = None, now: datetime = NOON) -> Changed:
-    decision = decided(case, asked, actor, now)  # type: ignore[arg-type]
+def changed(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> Changed:
+    decision = decided(case, asked, actor, now)
     assert isinstance(decision, Changed), decision
     return decision
 
 
-def why_not(case: Case, asked: object, actor: Actor | None = None, now: datetime = NOON) -> str:
-    decision = decided(case, asked, actor, now)  # type: ignore[arg-type]
+def why_not(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> str:
+    decision = decided(case, asked, actor, now)
     assert isinstance(decision, Refused), decision
     return decision.says
 
 
-def to(division: str, reason: str = "competence") -> object:
+def to(division: str, reason: str = "competence") -> OfficerCommand:
     return command("reroute", division=division, reason=reason)
 
 
@@ -175,7 +192,9 @@ def test_a_person_may_send_it_up_over_levels_but_never_down() -> None:
 # ---------------------------------------------------------------- standing still [F47, E5]
 
 
-def pause(hours: int = 10, reason: str = "waiting_for_petitioner", now: datetime = NOON) -> object:
+def pause(
+    hours: int = 10, reason: str = "waiting_for_petitioner", now: datetime = NOON
+) -> OfficerCommand:
     return command("pause", reason=reason, until=now + hours * HOUR, text="which flat is it?")
 
 
@@ -240,9 +259,9 @@ def test_what_is_late_already_runs_on() -> None:
     ],
 )
 def test_a_pause_ends_in_the_future_and_lasts_fifteen_days_at_most(
-    asked: object, reason: str | None
+    asked: str | OfficerCommand | ApplyOrder, reason: str | None
 ) -> None:
-    decision = decided(opened(sure(WISH)), asked)  # type: ignore[arg-type]
+    decision = decided(opened(sure(WISH)), asked)
     assert (decision.reason if isinstance(decision, Refused) else None) == reason
 
 
@@ -295,7 +314,7 @@ def test_whoever_moves_a_case_ends_its_pause(asked: str) -> None:
 # ---------------------------------------------------------------- more time [F48, E6]
 
 
-def extend(until: datetime) -> object:
+def extend(until: datetime) -> OfficerCommand:
     return command("extend", until=until, reason="a part is missing", text="we need until then")
 
 
@@ -475,8 +494,10 @@ def test_there_is_nobody_to_call_where_nobody_left_a_number() -> None:
     assert why_not(case, "call_back").startswith("there is nobody to call")
 
 
-def rate(case: Case, *, solved: bool, reason: str | None = None, now: datetime = NOON) -> Changed:
-    rating = Rate(Order(1, 2), solved, solved, reason)  # type: ignore[arg-type]
+def rate(
+    case: Case, *, solved: bool, reason: RatingReason | None = None, now: datetime = NOON
+) -> Changed:
+    rating = Rate(Order(1, 2), solved, solved, reason)
     decision = decide(case, rating, ROUTER, shipped_policy(), now)
     assert isinstance(decision, Changed)
     return decision
@@ -495,7 +516,7 @@ def rate(case: Case, *, solved: bool, reason: str | None = None, now: datetime =
     ],
 )
 def test_a_rating_is_kept_and_reopens_for_some_reasons(
-    case: Case, solved: bool, reason: str | None, event: str
+    case: Case, solved: bool, reason: RatingReason | None, event: str
 ) -> None:
     step = rate(case, solved=solved, reason=reason)
     assert (step.event, step.case.satisfied, step.case.heard) == (event, solved, Order(1, 2))

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
-from services.intake.api import bodies
+from services.intake.api import additions, bodies
 from services.intake.handlers import census as intake_census
 from shared import census
 from shared.events import Topic
@@ -170,7 +170,7 @@ class World:
 
     @contextmanager
     def own_ids_and_time(self) -> Iterator[None]:
-        """The ids of petitions come from the seed; the census goes by the world's time."""
+        """Ids that intake makes come from the seed; the census goes by the world's time."""
 
         def uuid7() -> UUID:
             self.ids += 1
@@ -183,6 +183,7 @@ class World:
 
         with ExitStack() as swaps:
             swaps.enter_context(swapped(bodies, "uuid7", uuid7))
+            swaps.enter_context(swapped(additions, "uuid7", uuid7))
             swaps.enter_context(swapped(census, "wall", wall))
             swaps.enter_context(swapped(intake_census, "wall", wall))
             yield

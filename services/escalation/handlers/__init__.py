@@ -2,6 +2,7 @@
 
 from services.escalation.handlers.cases import handle
 from services.escalation.handlers.figures import FIGURES, FORGET_ZEROS, show_figures
+from services.escalation.handlers.forecast import FORESEE, show_forecast
 from services.escalation.handlers.notices import RAISE, acknowledge, raise_once
 from services.escalation.handlers.orders import SAY_AGAIN, say_again_once
 from services.escalation.handlers.pushing import PUSH, push_once, sender
@@ -9,6 +10,7 @@ from services.escalation.handlers.sweep import PAGE, SWEEP, sweep_once
 
 __all__ = [
     "FIGURES",
+    "FORESEE",
     "FORGET_ZEROS",
     "PAGE",
     "PUSH",
@@ -22,5 +24,6 @@ __all__ = [
     "say_again_once",
     "sender",
     "show_figures",
+    "show_forecast",
     "sweep_once",
 ]

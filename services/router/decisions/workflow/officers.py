@@ -70,7 +70,17 @@ from shared.divisions import Tier
 from shared.identity import Actor
 
 ENDS_A_PAUSE: Final = frozenset(
-    {"classify", "place", "reroute", "return", "promote", "resolve", "close", "not_accept"}
+    [
+        "classify",
+        "place",
+        "reroute",
+        "return",
+        "recall",
+        "promote",
+        "resolve",
+        "close",
+        "not_accept",
+    ]
 )
 """Who moves a case, or ends it, has what he waited for: its promises go on first."""
 
