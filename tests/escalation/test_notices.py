@@ -30,6 +30,7 @@ from tests.escalation.stories import (
     CASE,
     COMMUNITY,
     DISTRICT,
+    GRID,
     HOUR,
     MINUTE,
     STARTED,
@@ -102,12 +103,16 @@ async def test_a_raised_notice_is_the_same_digest_and_says_where_it_comes_from(
         assert said.envelope.caused_by == f"notice/{first}"
 
 
-@pytest.mark.parametrize("noted_at", [STREET, DISTRICT])
+@pytest.mark.parametrize("noted_at", [GRID, COMMUNITY, STREET])
 async def test_whoever_takes_note_on_the_way_stops_it(tx: Transaction, noted_at: str) -> None:
-    await warned(tx)
-    assert await raised_by(tx, 36) == [(DISTRICT, "district_dispatcher")]
+    of_the_grid = clock(owner_division=GRID, owner_role="grid_head")
+    await handle(batch(heard(1, case(of_the_grid))), tx, at(0))
+    await sweep_once(tx, at(12 * HOUR))
+    await relayed(tx)
+    assert await raised_by(tx, 36) == [(COMMUNITY, "community_officer")]
+    assert await raised_by(tx, 60) == [(STREET, "street_dispatcher")]
     await note(tx, noted_at)
-    assert await raised_by(tx, 60) == []
+    assert await raised_by(tx, 84) == []
     assert await raised_by(tx, 300) == []
 
 
@@ -122,6 +127,24 @@ async def test_it_rises_past_whoever_is_accused_meanwhile(tx: Transaction) -> No
     accused = case(clock(paused=True), restricted=True, accused_division=DISTRICT)
     await handle(batch(heard(2, accused)), tx, at(13 * HOUR))
     assert await raised_by(tx, 36) == [("city", "city_dispatcher")]
+
+
+async def test_what_an_older_version_posts_beside_this_one_rises_and_is_pushed_too(
+    tx: Transaction,
+) -> None:
+    await tx.execute(
+        """
+        insert into notices (id, division, role, clock, reason, count, oldest_due_at, cases,
+                             posted_at, office)
+        values ($1, $2, 'grid_head', 'sign', 'reminder', 1, $3, '{}', $3, null)
+        """,
+        CASE,
+        GRID,
+        at(0),
+    )
+    (attempt,) = await notices.take_to_push(tx, wall(), timedelta(minutes=1), 10)
+    assert (attempt.posted.id, attempt.attempts) == (CASE, 1)
+    assert await raised_by(tx, 24) == [(COMMUNITY, "community_officer")]
 
 
 async def posted(tx: Transaction, n: int) -> None:

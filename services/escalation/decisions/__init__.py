@@ -3,6 +3,7 @@
 from services.escalation.decisions.access import may_see
 from services.escalation.decisions.armed import (
     MOST_REMINDERS,
+    Accused,
     Armed,
     Clock,
     Given,
@@ -25,7 +26,6 @@ from services.escalation.decisions.forecast import (
 from services.escalation.decisions.notices import (
     MOST_PUSHES,
     RISES_AFTER,
-    Accused,
     Desk,
     Digest,
     Notice,

@@ -57,6 +57,13 @@ class Given(NamedTuple):
     warned: int
 
 
+class Accused(NamedTuple):
+    """Whom a case accuses, who never hears of it."""
+
+    division: str | None
+    office: str | None
+
+
 class Armed(NamedTuple):
     """What escalation keeps of a case. `said` is the last seq of its orders.
 
@@ -76,6 +83,11 @@ class Armed(NamedTuple):
     given: tuple[Given, ...] = ()
     said: int = 0
     traceparent: str | None = None
+
+    @property
+    def accused(self) -> Accused:
+        """Whom this case accuses."""
+        return Accused(self.accused_division, self.accused_office)
 
 
 class News(NamedTuple):

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from services.escalation.decisions.armed import Armed, Clock, moment, next_of
-from services.escalation.decisions.notices import Desk, accused_in, desk_of, shielded
+from services.escalation.decisions.notices import Desk, desk_of, shielded
 from services.escalation.decisions.orders import action_of
 from shared.divisions import ancestor, next_tier
 from shared.events import Milliseconds
@@ -62,7 +62,7 @@ def foreseen(armed: Armed, until: datetime) -> list[Foreseen]:
             continue
         owner = Desk(clock.owner_division, clock.owner_role, clock.owner_office)
         found.append(
-            Foreseen(at, outcome, clock.name, clock.generation, shielded(owner, accused_in(armed)))
+            Foreseen(at, outcome, clock.name, clock.generation, shielded(owner, armed.accused))
         )
     return sorted(found, key=lambda one: (one.at, one.clock))
 
@@ -89,6 +89,4 @@ def promoted_to(armed: Armed) -> str | None:
     tier = armed.tier and next_tier(armed.tier)
     if tier is None:
         return None
-    return shielded(
-        desk_of(ancestor(armed.holder, tier) or armed.holder), accused_in(armed)
-    ).division
+    return shielded(desk_of(ancestor(armed.holder, tier) or armed.holder), armed.accused).division

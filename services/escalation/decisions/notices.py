@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-from services.escalation.decisions.armed import Armed, Clock, is_told_enough, moment
+from services.escalation.decisions.armed import Accused, Armed, Clock, is_told_enough, moment
 from shared.divisions import CITY, dispatcher_of, is_within, parent
 
 Reason: TypeAlias = Literal["warning", "reminder", "supervision"]
@@ -42,13 +42,6 @@ class Desk(NamedTuple):
     def subject(self) -> str:
         """What its digests are about on Kafka: `division/role`, of an office `division/role/id`."""
         return "/".join(filter(None, self))
-
-
-class Accused(NamedTuple):
-    """Whom a case accuses, who never hears of it."""
-
-    division: str | None
-    office: str | None
 
 
 class Notice(NamedTuple):
@@ -109,8 +102,7 @@ def notices_of(armed: Armed, clock: Clock, reason: Reason | None) -> list[Notice
     if reason == "supervision" and clock.on_breach == "remind" and clock.fired:
         desks = desks[1:] or desks
     due_at = moment(armed, clock.due)
-    accused = accused_in(armed)
-    allowed = dict.fromkeys(shielded(desk, accused) for desk in desks)
+    allowed = dict.fromkeys(shielded(desk, armed.accused) for desk in desks)
     return [Notice(desk, clock.name, reason, due_at, armed.case_id) for desk in allowed]
 
 
@@ -132,11 +124,6 @@ def above(owner: Desk, reason: Reason) -> list[Desk]:
 def desk_of(division: str) -> Desk:
     """A division's own desk: who answers for it."""
     return Desk(division, dispatcher_of(division))
-
-
-def accused_in(armed: Armed) -> Accused:
-    """Whom a case accuses."""
-    return Accused(armed.accused_division, armed.accused_office)
 
 
 def shielded(desk: Desk, accused: Accused) -> Desk:
