@@ -26,7 +26,7 @@ from services.router.store.history import HistoryRow
 from shared import outbox, tally
 from shared.clock import Clock
 from shared.divisions import CITY
-from shared.events import CASE_EVENTS, CaseChanged, Change, Envelope, Order, Topic
+from shared.events import CASE_EVENTS, CaseChanged, Change, Envelope, Order, Topic, promise_of
 from shared.hearing import Fenced
 from shared.identity import SYSTEM, Actor
 from shared.outbox import Saying
@@ -190,8 +190,9 @@ def counted(case: Case) -> Counter[tuple[str, str]]:
     if case.office is not None:
         counts["office", f"{case.holder}/{case.office}/{case.stage}"] = 1
     for duty in duties(case):
+        promise = promise_of(duty.clock)
         if duty.office is None:
-            counts["owned", f"{duty.division}/{duty.clock}"] += 1
+            counts["owned", f"{duty.division}/{promise}"] += 1
         else:
-            counts["office owned", f"{duty.division}/{duty.office}/{duty.clock}"] += 1
+            counts["office owned", f"{duty.division}/{duty.office}/{promise}"] += 1
     return counts

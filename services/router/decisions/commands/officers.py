@@ -7,33 +7,31 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.router.decisions.case import NotAccepted, PauseReason
+from services.router.decisions.commands.tasking import (
+    AskWhistle,
+    BlowWhistle,
+    CallConference,
+    ConferenceDecides,
+    DecideObjection,
+    FinishTask,
+    GiveTask,
+    RefuseTask,
+    ReportIn,
+    WithdrawTask,
+)
+from services.router.decisions.commands.words import OfficeId, OneCommand, Text, Word
 from shared.divisions import Tier
 from shared.events import CategoryCode, RatingReason
 from shared.events import Sign as OfSign
 
-Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]+$")]
-Text = Annotated[Word, Field(max_length=4_000)]
-OfficeId = Annotated[Word, Field(max_length=60)]
 NOBODY = "none"
 
 
-class _Command(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Classify(_Command):
+class Classify(OneCommand):
     """Say what it is about; with a place known, the first tier follows at once.
 
     `accused` names the division that is accused, `accused_office` the office, which then never see
@@ -57,7 +55,7 @@ class Classify(_Command):
         return self
 
 
-class Place(_Command):
+class Place(OneCommand):
     """Say where it is: a division code, as fine as is known; of a held case, a correction."""
 
     command: Literal["place"]
@@ -65,13 +63,13 @@ class Place(_Command):
     note: Text | None = None
 
 
-class Sign(_Command):
+class Sign(OneCommand):
     """The receiving desk takes responsibility."""
 
     command: Literal["sign"]
 
 
-class Verify(_Command):
+class Verify(OneCommand):
     """The grid team was on site: when, what it found, and what shows it. [article]"""
 
     command: Literal["verify"]
@@ -80,7 +78,7 @@ class Verify(_Command):
     evidence: Annotated[Word, Field(max_length=500)]
 
 
-class Reply(_Command):
+class Reply(OneCommand):
     """The street cadre's answer: what was found, what will be done, by whom, by when. [article]"""
 
     command: Literal["reply"]
@@ -88,7 +86,7 @@ class Reply(_Command):
     note: Text | None = None
 
 
-class Resolve(_Command):
+class Resolve(OneCommand):
     """The matter is dealt with, and how: `result` is the resident's, `note` the officers'. [F40]"""
 
     command: Literal["resolve"]
@@ -96,7 +94,7 @@ class Resolve(_Command):
     note: Text | None = None
 
 
-class Close(_Command):
+class Close(OneCommand):
     """Another person than who resolved it has looked, and the resident was called or cannot be.
 
     `answered`: he says that it is solved; what else he says is `call_back`. [domain B1, F38]
@@ -106,7 +104,7 @@ class Close(_Command):
     callback: Literal["answered", "no_answer", "no_contact"]
 
 
-class CallBack(_Command):
+class CallBack(OneCommand):
     """The resident was called: nobody answered, or what he says; not solved, it is reopened.
 
     Tries are counted. [Beijing 23]
@@ -128,7 +126,7 @@ class CallBack(_Command):
         return self
 
 
-class Reopen(_Command):
+class Reopen(OneCommand):
     """It is not done after all, with a coded reason; within the policy's window. [F55]"""
 
     command: Literal["reopen"]
@@ -136,7 +134,7 @@ class Reopen(_Command):
     note: Text | None = None
 
 
-class NotAccept(_Command):
+class NotAccept(OneCommand):
     """It is not for us: why, and the right door, as the resident is told. [Beijing 11; F8]"""
 
     command: Literal["not_accept"]
@@ -145,20 +143,20 @@ class NotAccept(_Command):
     text: Text
 
 
-class Assign(_Command):
+class Assign(OneCommand):
     """Give it to a person of the desk that has it: it stands in his own queue. [F34]"""
 
     command: Literal["assign"]
     to: Annotated[Word, Field(max_length=120)]
 
 
-class Recall(_Command):
+class Recall(OneCommand):
     """Take back what was handed on and nobody has touched yet. [F39]"""
 
     command: Literal["recall"]
 
 
-class Pause(_Command):
+class Pause(OneCommand):
     """Let promises stand still, for a reason of the policy, until a moment at most. [F47]"""
 
     command: Literal["pause"]
@@ -168,13 +166,13 @@ class Pause(_Command):
     note: Text | None = None
 
 
-class Resume(_Command):
+class Resume(OneCommand):
     """The promises go on."""
 
     command: Literal["resume"]
 
 
-class Extend(_Command):
+class Extend(OneCommand):
     """Ask for more time for the final reply, once; the head of the office grants it. [F48]"""
 
     command: Literal["extend"]
@@ -183,20 +181,20 @@ class Extend(_Command):
     text: Text
 
 
-class GrantExtension(_Command):
+class GrantExtension(OneCommand):
     """The head of the office, and not who asked, gives more time. Petition Regs 34. [law]"""
 
     command: Literal["grant_extension"]
 
 
-class DeclineExtension(_Command):
+class DeclineExtension(OneCommand):
     """The head of the office does not: the promise stands."""
 
     command: Literal["decline_extension"]
     note: Text
 
 
-class Return(_Command):
+class Return(OneCommand):
     """Not mine: to the dispatcher one level above, with a coded reason, once and in time.
 
     The second time, and wherever it would go round, an arbiter says who has it. [F28, X9]
@@ -207,7 +205,7 @@ class Return(_Command):
     note: Text | None = None
 
 
-class Reroute(_Command):
+class Reroute(OneCommand):
     """Give it to this division, with a coded reason.
 
     From the street up to the office named, else to the one that the duty catalogue lets lead.
@@ -220,7 +218,7 @@ class Reroute(_Command):
     note: Text | None = None
 
 
-class Promote(_Command):
+class Promote(OneCommand):
     """One tier up by a person's decision, or to the tier named. [policy: escalation.promote_on]"""
 
     command: Literal["promote"]
@@ -229,7 +227,7 @@ class Promote(_Command):
     note: Text | None = None
 
 
-class HandOver(_Command):
+class HandOver(OneCommand):
     """Passed to an outside body: which, when, and its reference. Only this ends a hand-off."""
 
     command: Literal["hand_over"]
@@ -259,7 +257,17 @@ OfficerCommand = Annotated[
     | Resume
     | Extend
     | GrantExtension
-    | DeclineExtension,
+    | DeclineExtension
+    | AskWhistle
+    | BlowWhistle
+    | GiveTask
+    | ReportIn
+    | RefuseTask
+    | DecideObjection
+    | FinishTask
+    | WithdrawTask
+    | CallConference
+    | ConferenceDecides,
     Field(discriminator="command"),
 ]
 OFFICER_COMMAND: TypeAdapter[OfficerCommand] = TypeAdapter(OfficerCommand)
