@@ -87,7 +87,8 @@ REASONS = {
     "promote": ("beyond_authority", "repeat_open", "scale_up", "petitioner_request"),
 }
 ASKED = {
-    "whistle", "report_in", "assist", "objection", "team", "adviser", "conference", "result", "copy",
+    "whistle", "report_in", "assist", "objection", "team", "adviser", "conference", "result",
+    "copy",
 }  # fmt: skip
 HELD = {"verify", "reply", "tier", "final_reply", "pause"} | ASKED
 RATINGS: tuple[RatingReason, ...] = get_args(RatingReason)
@@ -410,7 +411,8 @@ class Life(RuleBasedStateMachine):
         assert after.place == before.place or not after.accused_unknown
 
     def whistled(self, _: Case, after: Case, __: dict[str, object]) -> None:
-        assert (after.tier, after.office) == (Tier.STREET, None)
+        assert after.tier in (Tier.STREET, Tier.DISTRICT)
+        assert after.office is None
 
     def conferred(self, _: Case, after: Case, fields: dict[str, object]) -> None:
         assert (after.holder, after.arbitration) == (fields["division"], "decided")

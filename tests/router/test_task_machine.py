@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
@@ -12,13 +10,13 @@ from services.router.decisions.clocks import owner_of_task
 from services.router.decisions.commands import Changed
 from services.router.decisions.routing import Facts
 from services.router.decisions.tasks import MOST_OPEN, MOST_TASKS
-from services.router.decisions.workflow import decide
+from services.router.decisions.workflow import allowed_actions, decide
 from shared.divisions import is_within
 from shared.events import promise_of
-from shared.identity import Actor
-from tests.router.stories import HOUR, NOON, petition
-from tests.router.test_case_machine import LADDER, ROUTER, Life, actors, plain
+from tests.router.stories import HOUR, LADDER, NOON, ROUTER, RUBBISH, petition, sure
+from tests.router.test_case_machine import ABLE, Life, anybody, plain
 
+BUREAU = "city-management"
 OFFICES = (
     "sanitation",
     "city-management",
@@ -28,83 +26,89 @@ OFFICES = (
     "nobody",
 )
 offices = st.sampled_from(OFFICES)
-numbers = st.integers(1, 6)
+divisions = st.sampled_from(LADDER)
+kinds = st.sampled_from(["report_in", "report_in", "assist", "team", "adviser", "copy"])
+actors = st.just(ABLE) | st.sampled_from([ABLE] * 4) | anybody
+SAID: dict[str, st.SearchStrategy[object]] = {
+    "offices": st.tuples(offices),
+    "office": st.none() | offices,
+    "kind": kinds,
+    "reason": st.just("danger"),
+    "decision": st.sampled_from(["uphold", "overrule", "overrule"]),
+    "result": st.just("x"),
+    "good": st.none() | st.booleans(),
+    "members": st.lists(offices | divisions, min_size=2, max_size=3, unique=True),
+    "division": divisions,
+}
+OF = {
+    "ask_whistle": ["note"],
+    "whistle": ["offices", "reason", "note"],
+    "give_task": ["kind", "office", "until", "note"],
+    "report_in": ["task", "on_site"],
+    "refuse_task": ["task", "note"],
+    "decide_objection": ["task", "decision", "note"],
+    "finish_task": ["task", "result", "good"],
+    "withdraw_task": ["task", "note"],
+    "call_conference": ["members", "meets_at", "note"],
+    "conference_decides": ["division", "office", "note"],
+}
 
 
 class Tasks(Life):
     """Any life of a case, and on the way whistles, objections, conferences and other tasks."""
 
-    @initialize(facts=plain)
-    def open(self, facts: Facts) -> None:  # type: ignore[override]
+    @initialize(facts=st.just(sure(RUBBISH)) | plain, far=st.sampled_from([0, 1, 2, 3, 4, 5, 6]))
+    def open(self, facts: Facts, far: int) -> None:
+        """A case on the way of a whistle, so far; where a command is refused it goes on without."""
         self.now = NOON
         decision = decide(None, petition(facts), ROUTER, self.policy, self.now)
         assert isinstance(decision, Changed)
         self.case = decision.case
         self.remember(None, decision)
+        way: list[tuple[str, dict[str, object]]] = [
+            ("ask_whistle", {"note": "x"}),
+            ("whistle", {"offices": [BUREAU], "reason": "danger", "note": "x"}),
+            ("give_task", {"kind": "report_in", "office": BUREAU, "note": "x"}),
+            ("refuse_task", {"task": 2, "reason": "no_capacity", "note": "x"}),
+            ("decide_objection", {"task": 2, "decision": "overrule", "note": "x"}),
+            ("refuse_task", {"task": 2, "reason": "no_capacity", "note": "x"}),
+        ]
+        for name, fields in way[:far]:
+            if self.takes(name):
+                self.ask(name, ABLE, **fields)
 
-    @precondition(lambda self: self.takes("ask_whistle") and self.case.tier == "grid")
-    @rule(who=actors)
-    def ask_whistle(self, who: Actor) -> None:
-        self.ask("ask_whistle", who, note="x")
+    @precondition(lambda self: self.may_be_asked())
+    @rule(data=st.data())
+    def they_ask_and_answer(self, data: st.DataObject) -> None:
+        """Up to six things that somebody may ask, or answer, one after the other."""
+        for _ in range(6):
+            names = self.may_be_asked()
+            if not names:
+                return
+            name = data.draw(st.sampled_from(names), "asked")
+            fields = data.draw(self.fields_of(name), "fields")
+            if name == "refuse_task":
+                fields["reason"] = "no_capacity"
+            self.ask(name, data.draw(actors), **fields)
+            self.each_open_task_has_one_clock_whose_owner_has_to_do_something()
+            self.nothing_ends_in_silence()
 
-    @precondition(lambda self: self.takes("whistle") and not self.case.is_whistled)
-    @rule(office=offices, who=actors)
-    def blow(self, office: str, who: Actor) -> None:
-        self.ask("whistle", who, offices=[office], reason="danger", note="x")
+    def may_be_asked(self) -> list[str]:
+        """What those who have every role may do about tasks now."""
+        return [name for name in allowed_actions(self.case, ABLE) if name in OF]
 
-    @precondition(lambda self: self.takes("give_task"))
-    @rule(
-        kind=st.sampled_from(["report_in", "report_in", "assist", "team", "adviser", "copy"]),
-        office=st.none() | offices,
-        hours=st.none() | st.integers(-1, 300),
-        who=actors,
-    )
-    def give_task(self, kind: str, office: str | None, hours: int | None, who: Actor) -> None:
-        until = None if hours is None else self.now + timedelta(hours=hours)
-        self.ask("give_task", who, kind=kind, office=office, until=until, note="x")
-
-    @precondition(lambda self: self.case.open_tasks)
-    @rule(which=numbers, who=actors)
-    def report_in(self, which: int, who: Actor) -> None:
-        self.ask("report_in", who, task=self.one_of_them(which), on_site=self.now + HOUR)
-
-    @precondition(lambda self: self.case.open_tasks)
-    @rule(which=numbers, who=actors)
-    def refuse_task(self, which: int, who: Actor) -> None:
-        task = self.one_of_them(which)
-        self.ask("refuse_task", who, task=task, reason="no_capacity", note="x")
-
-    @precondition(lambda self: any(task.is_disputed for task in self.case.open_tasks))
-    @rule(which=numbers, yes=st.booleans(), who=actors)
-    def decide_objection(self, which: int, yes: bool, who: Actor) -> None:
-        decision = "uphold" if yes else "overrule"
-        task = self.one_of_them(which)
-        self.ask("decide_objection", who, task=task, decision=decision, note="x")
-
-    @precondition(lambda self: self.case.open_tasks)
-    @rule(which=numbers, good=st.none() | st.booleans(), who=actors)
-    def finish_task(self, which: int, good: bool | None, who: Actor) -> None:
-        self.ask("finish_task", who, task=self.one_of_them(which), result="x", good=good)
-
-    @precondition(lambda self: self.case.open_tasks)
-    @rule(which=numbers, who=actors)
-    def withdraw_task(self, which: int, who: Actor) -> None:
-        self.ask("withdraw_task", who, task=self.one_of_them(which), note="x")
-
-    @precondition(lambda self: self.takes("call_conference"))
-    @rule(members=st.lists(offices | st.sampled_from(LADDER), min_size=2, max_size=3), who=actors)
-    def call_conference(self, members: list[str], who: Actor) -> None:
-        self.ask("call_conference", who, members=members, meets_at=self.now + HOUR, note="x")
-
-    @precondition(lambda self: any(task.kind == "conference" for task in self.case.open_tasks))
-    @rule(division=st.sampled_from([*LADDER]), office=st.none() | offices, who=actors)
-    def conference_decides(self, division: str, office: str | None, who: Actor) -> None:
-        self.ask("conference_decides", who, division=division, office=office, note="x")
-
-    def one_of_them(self, which: int) -> int:
-        """The number of an open task."""
-        tasks = self.case.open_tasks
-        return tasks[which % len(tasks)].n
+    def fields_of(self, name: str) -> st.SearchStrategy[dict[str, object]]:
+        """Fields of such a command, most of them good ones."""
+        now = self.now
+        own: dict[str, st.SearchStrategy[object]] = {
+            "note": st.just("x"),
+            "task": st.sampled_from([task.n for task in self.case.open_tasks] or [1]),
+            "on_site": st.just(now + HOUR),
+            "until": st.none() | st.integers(-1, 300).map(lambda n: now + n * HOUR),
+            "meets_at": st.just(now),
+        }
+        said = SAID | own
+        return st.fixed_dictionaries({field: said[field] for field in OF[name]})
 
     # ------------------------------------------------------------ what always holds
 
@@ -149,7 +153,7 @@ class Tasks(Life):
 
 Tasks.TestCase.settings = settings(
     max_examples=60,
-    stateful_step_count=40,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

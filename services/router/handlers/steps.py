@@ -21,6 +21,7 @@ from services.router.decisions.case import (
     snapshot,
 )
 from services.router.decisions.commands import Changed
+from services.router.decisions.scores import tallied
 from services.router.handlers.policies import Policies
 from services.router.store.history import HistoryRow
 from shared import outbox, tally
@@ -166,6 +167,7 @@ class Steps:
                 deltas.subtract(counted(before))
             deltas.update(counted(after))
         for step in self.taken:
+            deltas.update(tallied(step.before, step.changed.case))
             if step.changed.event == "promoted" and step.before is not None:
                 deltas["promoted", str(step.before.tier)] += 1
         return deltas

@@ -8,7 +8,8 @@ moving     from holder to holder, tier to tier                 officers   a pers
 access     who may read a case, and who may do what with it    guards     what must hold before
 desk       what a dispatcher decides                           returning  not mine: to an arbiter
 pausing    promises stand still, or have more time             ending     to its end, and back
-tasking    what others are asked to do in it                   whistling  the whistle, conferences
+whistling  the whistle, and joint conferences                  tasking    what others are to do
+answering  what they say of it                                 tidying    tasks that are void
 """
 
 from datetime import datetime

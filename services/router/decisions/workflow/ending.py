@@ -21,10 +21,10 @@ from services.router.decisions.commands import (
 )
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import holder_for
+from services.router.decisions.workflow.answering import with_result
 from services.router.decisions.workflow.asked import Given
 from services.router.decisions.workflow.moving import CLOCK_TOLERANCE, closed, moved, moved_reason
 from services.router.decisions.workflow.returning import waiting_at
-from services.router.decisions.workflow.tasking import with_result
 from shared.divisions import LADDER, Tier, tier_of
 
 

@@ -51,6 +51,13 @@ from services.router.decisions.policy import Policy
 from services.router.decisions.routing import holder_for
 from services.router.decisions.tracks import TRACKS
 from services.router.decisions.workflow.access import may_not, only_starts_here
+from services.router.decisions.workflow.answering import (
+    on_decide_objection,
+    on_finish_task,
+    on_refuse_task,
+    on_report_in,
+    on_withdraw_task,
+)
 from services.router.decisions.workflow.asked import Given
 from services.router.decisions.workflow.desk import on_classify, on_place, on_reroute
 from services.router.decisions.workflow.ending import (
@@ -76,15 +83,8 @@ from services.router.decisions.workflow.pausing import (
     on_resume,
 )
 from services.router.decisions.workflow.returning import on_recall, on_return
-from services.router.decisions.workflow.tasking import (
-    on_decide_objection,
-    on_finish_task,
-    on_give_task,
-    on_refuse_task,
-    on_report_in,
-    on_withdraw_task,
-    tidied,
-)
+from services.router.decisions.workflow.tasking import on_give_task
+from services.router.decisions.workflow.tidying import tidied
 from services.router.decisions.workflow.whistling import (
     on_ask_whistle,
     on_call_conference,
