@@ -233,6 +233,11 @@ class ClockSnapshot(Data):
     answered: bool = Field(default=False, alias="a")
 
 
+def promise_of(clock: str) -> str:
+    """Which promise a clock is: each task of a case has its own, `report_in/3`."""
+    return clock.partition("/")[0]
+
+
 class CaseSnapshot(Data):
     """The whole case as other services need it; the greatest (epoch, seq) is the truth.
 
@@ -320,6 +325,16 @@ CaseEventType = Literal[
     "casegrid.case.called_back.v1",
     "casegrid.case.rated.v1",
     "casegrid.case.reopened.v1",
+    "casegrid.case.whistle_asked.v1",
+    "casegrid.case.whistled.v1",
+    "casegrid.case.task_given.v1",
+    "casegrid.case.reported_in.v1",
+    "casegrid.case.task_refused.v1",
+    "casegrid.case.objection_decided.v1",
+    "casegrid.case.task_done.v1",
+    "casegrid.case.task_withdrawn.v1",
+    "casegrid.case.conference_called.v1",
+    "casegrid.case.conference_decided.v1",
 ]
 
 

@@ -28,6 +28,7 @@ from tests.intake.samples import case_event
 
 RECEIVED = datetime(2026, 4, 12, 1, 0, tzinfo=UTC)
 HOUR = 3_600_000
+TASK = ClockSnapshot(name="report_in/2", generation=1, due=HOUR, on_breach="supervise")
 SIGN = ClockSnapshot(name="sign", generation=1, due=HOUR // 2, on_breach="remind")
 OBJECT = ClockSnapshot(name="object", generation=1, due=2 * HOUR, on_breach="none")
 REPLY = ClockSnapshot(name="reply", generation=1, due=24 * HOUR, on_breach="supervise")
@@ -62,6 +63,7 @@ def test_whatever_the_router_says_has_words() -> None:
     ("clocks", "step", "due"),
     [
         pytest.param([REPLY, SIGN, TIER], "sign", HOUR // 2, id="the earliest"),
+        pytest.param([REPLY, TASK], "report_in", HOUR, id="a department that was called"),
         pytest.param([REPLY, OBJECT], "reply", 24 * HOUR, id="a right of an office is no promise"),
         pytest.param(
             [TIER.model_copy(update={"paused": True}), PAUSE, REPLY],

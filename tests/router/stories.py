@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import services.router
@@ -21,7 +21,7 @@ from services.router.decisions.commands import (
     Open,
     Refused,
 )
-from services.router.decisions.policy import PartKind, Policy, parse_policy, read_part
+from services.router.decisions.policy import PartKind, Policy, Role, parse_policy, read_part
 from services.router.decisions.routing import Facts
 from services.router.decisions.workflow import decide
 from shared.divisions import CITY, Tier
@@ -57,6 +57,9 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 CASE = UUID(int=1)
 ROUTER, ESCALATION = service_actor("router"), service_actor("escalation")
 
+TASK_COMMANDS = (
+    "report_in", "refuse_task", "decide_objection", "finish_task", "conference_decides",
+)  # fmt: skip
 RUBBISH, WISH, LAMP, BUS = "E0102", "W01", "P0202", "L09"  # a grid's, a street's, a district's
 MANHOLE, FIRE, QUESTION, DISPUTE = "P0101", "X119", "C01", "D02"
 
@@ -149,6 +152,20 @@ def examples(now: datetime = NOON) -> dict[str, OfficerCommand]:
         ),
         "grant_extension": command("grant_extension"),
         "decline_extension": command("decline_extension", note="there is time enough"),
+        "ask_whistle": command("ask_whistle", note="the grid cannot move it alone"),
+        "whistle": command(
+            "whistle", offices=["city-management"], reason="needs_department", note="come"
+        ),
+        "give_task": command("give_task", kind="copy", note="for your information"),
+        "report_in": command("report_in", task=1, on_site=now + HOUR),
+        "refuse_task": command("refuse_task", task=1, reason="not_in_our_power", note="not ours"),
+        "decide_objection": command("decide_objection", task=1, decision="overrule", note="it is"),
+        "finish_task": command("finish_task", task=1, result="seen"),
+        "withdraw_task": command("withdraw_task", task=1, note="no longer needed"),
+        "call_conference": command(
+            "call_conference", members=["housing", "lighting"], meets_at=now + HOUR, note="come"
+        ),
+        "conference_decides": command("conference_decides", division=DISTRICT, note="it is yours"),
     }
 
 
@@ -178,6 +195,10 @@ def giver(name: str, case: Case) -> Actor:
             return replace(officer(case.holder, "office_head"), subject="the head")
         case "recall":
             return officer(case.given_by or case.holder)
+        case "ask_whistle" | "whistle" | "call_conference":
+            return officer(case.holder, "grid_head", "community_officer", "street_dispatcher")
+        case _ if name in TASK_COMMANDS:
+            return Actor("somebody", frozenset(get_args(Role)), CITY)
         case _:
             return officer(case.holder)
 

@@ -275,7 +275,7 @@ async def test_a_case_is_shown_with_names_clocks_and_what_you_may_do(
     assert shown["next_deadline"].startswith("2024-05-20T02:30:00")
     assert shown["actions"] == [
         "classify", "place", "reroute", "assign", "pause", "extend", "not_accept", "sign",
-        "return", "promote", "resolve",
+        "return", "promote", "resolve", "give_task",
     ]  # fmt: skip
     assert (shown["lead"], shown["assisting"]) == (LIGHTING, [])
 
@@ -767,7 +767,7 @@ async def test_a_repeated_refusal_is_the_same_refusal(
     body = problem(first, 409, "not-allowed-now")
     assert body["allowed"] == [
         "classify", "place", "reroute", "assign", "pause", "extend", "not_accept", "sign",
-        "return", "promote", "resolve", "verify",
+        "return", "promote", "resolve", "ask_whistle", "give_task", "verify",
     ]  # fmt: skip
     again = await given(client, A, close)
     assert again.content == first.content

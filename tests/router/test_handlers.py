@@ -38,6 +38,7 @@ from shared.events import (
     derived_id,
     hash_of_parts,
     part_body,
+    promise_of,
 )
 from shared.hearing import Fenced, Handle, Heard, decode
 from shared.kafka import Record
@@ -660,11 +661,12 @@ async def the_counts_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case])
             expected["queue", f"{case.holder}/{case.stage}"] += 1
             expected["open", f"{case.tier or CITY}/{case.track}/{case.stage}"] += 1
             for clock in case.clocks:
-                owner = clock.owner_division
+                owner, promise = clock.owner_division, promise_of(clock.name)
+                anothers = promise != clock.name and clock.owner_role != case.role
                 if clock.owner_office not in (None, case.office):
-                    expected["office owned", f"{owner}/{clock.owner_office}/{clock.name}"] += 1
-                elif owner != case.holder:
-                    expected["owned", f"{owner}/{clock.name}"] += 1
+                    expected["office owned", f"{owner}/{clock.owner_office}/{promise}"] += 1
+                elif owner != case.holder or anothers:
+                    expected["owned", f"{owner}/{promise}"] += 1
             if case.office is not None:
                 expected["office", f"{case.holder}/{case.office}/{case.stage}"] += 1
     names = ["queue", "open", "owned", "promoted", "office", "office owned"]

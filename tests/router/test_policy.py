@@ -349,7 +349,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("tracks: [service, consult], from: entered_tier", "tracks: [servce], from: entered_tier",
          "clocks.tier.tracks.0", "servce"),
         ("  object:      {", "  objekt:      {", "clocks.objekt", "objekt"),
-        ("limit: 4wh, owner", "owner", "clocks.object.limit", "missing"),
+        ("from: signed, limit: 4wh", "from: signed", "clocks.object.limit", "missing"),
         ("  street: 30 ", "  street: 31 ", "tier_budget", "101"),
         ("grid_score:   {response: 10", "grid_score:   {response: 11", "grid_score", "101"),
         ("warn_at_percent: [50", "warn_at_percent: [0", "warn_at_percent.0", "greater"),

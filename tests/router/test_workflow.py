@@ -110,26 +110,31 @@ TAKEN: Mapping[str, Mapping[str, str]] = {
     "service": {
         "registered": "classify place reroute reply not_accept",
         "assigned": "classify place sign verify reply resolve return reroute promote not_accept"
-                    " assign pause extend",
+                    " assign pause extend ask_whistle give_task",
         "signed": "classify place verify reply resolve return reroute promote not_accept"
-                  " assign pause extend",
+                  " assign pause extend ask_whistle give_task",
         "resolved": "reply close call_back reopen",
         "closed": "reopen",
     },
     "consult": {
         "registered": "classify place reroute reply answer close not_accept",
         "assigned": "classify place sign reply answer resolve return reroute promote"
-                    " close not_accept assign pause extend",
+                    " close not_accept assign pause extend ask_whistle give_task",
         "signed": "classify place reply answer resolve return reroute promote close not_accept"
-                  " assign pause extend",
+                  " assign pause extend ask_whistle give_task",
         "resolved": "reply answer close reopen",
         "closed": "reopen",
     },
     "handoff": {"registered": "hand_over classify place", "handed_off": ""},
     "mediation": {"registered": "hand_over classify place reply", "handed_off": ""},
 }  # fmt: skip
-GUARDED = {"resume", "recall", "grant_extension", "decline_extension"}
-"""Nothing stands still, nothing was handed on, nobody asks for more time in these stories."""
+GUARDED = {
+    "resume", "recall", "grant_extension", "decline_extension", "whistle", "report_in",
+    "refuse_task", "decide_objection", "finish_task", "withdraw_task", "call_conference",
+    "conference_decides",
+}  # fmt: skip
+"""Nothing stands still, nothing was handed on, nobody asks for more time, a whistle, or another to
+do something, and nobody disputes whose it is in these stories."""
 
 
 @pytest.mark.parametrize(
@@ -175,6 +180,8 @@ WHO: Mapping[tuple[str, str, str], set[str]] = {
     ("service", "registered", "not_accept"): DESKS,
     ("service", "assigned", "assign"): ALL_HOLDERS,
     ("service", "signed", "pause"): ALL_HOLDERS,
+    ("service", "signed", "ask_whistle"): {"grid_head", "grid_branch_secretary"},
+    ("service", "signed", "give_task"): ALL_HOLDERS,
     ("service", "signed", "extend"): ALL_HOLDERS,
     ("service", "resolved", "call_back"): ALL_HOLDERS,
     ("service", "closed", "reopen"): ALL_HOLDERS,

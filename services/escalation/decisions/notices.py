@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.escalation.decisions.armed import Accused, Armed, Clock, is_told_enough, moment
 from shared.divisions import CITY, dispatcher_of, is_within, parent
+from shared.events import promise_of
 
 Reason: TypeAlias = Literal["warning", "reminder", "supervision"]
 DIGEST_CASES: Final = 20
@@ -103,7 +104,8 @@ def notices_of(armed: Armed, clock: Clock, reason: Reason | None) -> list[Notice
         desks = desks[1:] or desks
     due_at = moment(armed, clock.due)
     allowed = dict.fromkeys(shielded(desk, armed.accused) for desk in desks)
-    return [Notice(desk, clock.name, reason, due_at, armed.case_id) for desk in allowed]
+    promise = promise_of(clock.name)
+    return [Notice(desk, promise, reason, due_at, armed.case_id) for desk in allowed]
 
 
 def above(owner: Desk, reason: Reason) -> list[Desk]:
@@ -141,12 +143,14 @@ def shielded(desk: Desk, accused: Accused) -> Desk:
 
 def digests(notices: Iterable[Notice]) -> list[Digest]:
     """One digest per desk, clock and reason, the longest overdue first. [policy reminders]"""
-    groups: dict[tuple[Desk, str, Reason], list[tuple[datetime, UUID]]] = {}
+    groups: dict[tuple[Desk, str, Reason], dict[UUID, datetime]] = {}
     for n in notices:
-        groups.setdefault((n.desk, n.clock, n.reason), []).append((n.due_at, n.case_id))
+        # A case with several tasks for one desk is told once, by the one that is due first.
+        cases_due = groups.setdefault((n.desk, n.clock, n.reason), {})
+        cases_due[n.case_id] = min(n.due_at, cases_due.get(n.case_id, n.due_at))
     made = []
     for desk, clock, reason in sorted(groups, key=in_order):
-        told = sorted(groups[desk, clock, reason])
+        told = sorted((due_at, case_id) for case_id, due_at in groups[desk, clock, reason].items())
         cases = tuple(case_id for _, case_id in told[:DIGEST_CASES])
         made.append(Digest(desk, clock, reason, len(told), told[0][0], cases))
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from shared.events import CaseSnapshot, ClockSnapshot, OnBreach
+from shared.events import CaseSnapshot, ClockSnapshot, OnBreach, promise_of
 
 PAUSE = "pause"
 FINAL_REPLY = "final_reply"
@@ -14,7 +14,7 @@ FINAL_REPLY = "final_reply"
 class Course(NamedTuple):
     """How a case goes on; times are promise time. Every field is a column of `receipts`.
 
-    `next_step` is the clock of the next promise: what is to happen by `next_by`, and what its
+    `next_step` is the next promise: what is to happen by `next_by`, and what its
     breach does. `answer_until`: the final reply was given so much time, more than was promised.
     `policy` is the version under which the case lives.
     """
@@ -45,7 +45,7 @@ def course_of(case: CaseSnapshot) -> Course:
     promises = (one for one in case.clocks if not one.paused and one.on_breach != "none")
     following = min(promises, key=lambda one: one.due, default=None)
     return Course(
-        next_step=None if following is None else following.name,
+        next_step=None if following is None else promise_of(following.name),
         next_by=at(following),
         if_missed=None if following is None else following.on_breach,
         paused=case.paused,

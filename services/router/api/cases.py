@@ -81,7 +81,7 @@ SHOWN_AS_IT_IS = {
     "received_at", "signs", "handed_over", "entered", "left", "promotions", "on_time",
     "supervised", "verified", "replied", "returns", "outcome", "closed_at", "closing_tier",
     "restricted", "policy", "calendar", "arbitration", "pause", "urged", "call_backs",
-    "called_back", "satisfied", "not_accepted", "reopened",
+    "called_back", "satisfied", "not_accepted", "reopened", "tasks", "whistle",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from pydantic import TypeAdapter
 
+from services.router.decisions.tasks import Task, Whistle
 from shared.business_time import Span
 from shared.divisions import Tier
 from shared.events import (
@@ -26,6 +27,7 @@ from shared.events import (
     Track,
     Urgency,
     fingerprint,
+    promise_of,
 )
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -110,6 +112,7 @@ class Case:
     a desk of the division itself where it is None. `assisting` are the catalogue's too. `signed_by`
     is the person who signed it last at this desk, `assignee` whom the desk gave it to, `given_by`
     the desk that handed it on and may still take it back, `resolved_by` the person who resolved it.
+    `tasks` are what others are, or were, asked to do in it, by number; `whistle` is the last one.
 
     `had_by` are those who had it to solve, in order. `arbitration`: whether an arbiter is to say
     who has it, or has said so. `pauses` are over, `pause` lasts. `promised_at` is when promises
@@ -155,6 +158,8 @@ class Case:
     resolved_by: str | None = None
     had_by: tuple[str, ...] = ()
     arbitration: Literal["asked", "decided"] | None = None
+    tasks: tuple[Task, ...] = ()
+    whistle: Whistle | None = None
     handed_over: bool = False
     signs: tuple[Sign, ...] = ()
     confirmed: bool = False
@@ -218,9 +223,27 @@ class Case:
         """Whose own queue it stands in: whom it was given to, else who signed it."""
         return self.assignee or self.signed_by
 
+    @property
+    def open_tasks(self) -> tuple[Task, ...]:
+        """The tasks about which somebody still has to do something."""
+        return tuple(task for task in self.tasks if task.is_open)
+
+    @property
+    def is_whistled(self) -> bool:
+        """Whether something is still to come of a whistle."""
+        return self.whistle is not None and self.whistle.is_on
+
     def clock(self, name: str) -> Clock | None:
         """A running clock by its name."""
         return next((clock for clock in self.clocks if clock.name == name), None)
+
+    def task(self, n: int) -> Task | None:
+        """A task by its number."""
+        return next((task for task in self.tasks if task.n == n), None)
+
+    def task_of(self, clock: str) -> Task | None:
+        """The open task whose clock this is; None for the case's own promises."""
+        return next((task for task in self.tasks if task.is_open and task.clock == clock), None)
 
 
 class Duty(NamedTuple):
@@ -258,8 +281,16 @@ def duties(case: Case) -> list[Duty]:
     return [
         Duty(clock.owner_division, clock.owner_office, clock.owner_role, clock.name, clock.due_at)
         for clock in case.clocks
-        if clock.owner_division != case.holder or clock.owner_office not in (None, case.office)
+        if clock.owner_division != case.holder
+        or clock.owner_office not in (None, case.office)
+        or is_anothers_task(clock, case)
     ]
+
+
+def is_anothers_task(clock: Clock, case: Case) -> bool:
+    """Whether it is the clock of a task that somebody else than the holder has in his division."""
+    holder = (case.role, case.office)
+    return promise_of(clock.name) != clock.name and (clock.owner_role, clock.owner_office) != holder
 
 
 def changed_fields(before: Case | None, after: Case) -> bytes:

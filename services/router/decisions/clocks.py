@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 from services.router.decisions.case import Case, Clock, Extension, Pause, but
 from services.router.decisions.policy import ClockRule, ClockWhen, Policy, elapsed
-from services.router.decisions.routing import holder_for, office_for
+from services.router.decisions.routing import apart_from_accused, holder_for, office_for
+from services.router.decisions.tasks import Task
 from shared.business_time import Due, Span, due, due_within_duty, resumed
 from shared.divisions import CITY, Tier, dispatcher_of, is_within, next_tier, tier_of
 from shared.durations import Limit, Unit
-from shared.events import OnBreach
+from shared.events import OnBreach, promise_of
 
 DEPARTMENT = "department_officer"
 REACHABLE_ON_FOOT = (Tier.GRID, Tier.COMMUNITY)
@@ -44,6 +45,28 @@ class Owner(NamedTuple):
     division: str
     role: str
     office: str | None = None
+
+
+def rule_of(clock: str, policy: Policy) -> ClockRule:
+    """What the policy says of a clock of a case; of a task's own, of the promise that it is."""
+    return policy.clocks[promise_of(clock)]  # type: ignore[index]
+
+
+def owner_of_clock(clock: str, case: Case, policy: Policy) -> Owner:
+    """The owner of a running clock: a task's is of whoever has to do something about it."""
+    task = case.task_of(clock)
+    if task is None:
+        return owner_of(rule_of(clock, policy), case, policy)
+    return owner_of_task(task, case, policy)
+
+
+def owner_of_task(task: Task, case: Case, policy: Policy) -> Owner:
+    """Who has to do something about a task: who was asked, or who decides on his objection."""
+    if task.promise != "objection":
+        return Owner(task.division, task.role, task.office)
+    assert task.decider is not None
+    decider = apart_from_accused(task.decider, case.accused_division, policy)
+    return Owner(decider, dispatcher_of(decider))
 
 
 def owner_of(rule: ClockRule, case: Case, policy: Policy) -> Owner:
@@ -288,14 +311,16 @@ def is_late(clock: Clock, now: datetime) -> bool:
 def keep(case: Case, names: Iterable[str], now: datetime) -> Case:
     """These promises were fulfilled: stop their clocks and record whether in time.
 
-    A clock may run several times in the life of a case, as the tier clock does: it was on time
-    only if it was so each time. Once missed, the promise of that name stays missed.
+    A clock may run several times in the life of a case, as the tier clock does, and each task has
+    its own: the promise was on time only if it was so each time. Once missed, the promise of that
+    name stays missed.
     """
     names = set(names)
     on_time = dict(case.on_time)
     for clock in case.clocks:
         if clock.name in names:
-            on_time[clock.name] = on_time.get(clock.name, True) and not is_late(clock, now)
+            promise = promise_of(clock.name)
+            on_time[promise] = on_time.get(promise, True) and not is_late(clock, now)
     return stop(case, names, on_time)
 
 
@@ -305,7 +330,7 @@ def drop(case: Case, names: Iterable[str], now: datetime) -> Case:
     Nothing is recorded of one that was not due yet: it was neither kept nor broken.
     """
     names = set(names)
-    missed = {c.name: False for c in case.clocks if c.name in names and is_late(c, now)}
+    missed = {promise_of(c.name): False for c in case.clocks if c.name in names and is_late(c, now)}
     return stop(case, names, {**case.on_time, **missed})
 
 
@@ -330,8 +355,8 @@ def shortened(case: Case, names: Collection[str], policy: Policy, now: datetime)
     generations = dict(case.generations)
     clocks: list[Clock] = []
     for clock in case.clocks:
-        rule = policy.clocks[clock.name]  # type: ignore[index]
         if clock.name in names:
+            rule = rule_of(clock.name, policy)
             promise = due_of(rule, case, clock.started_at, policy)
             promise = promise._replace(at=with_grace(promise.at, policy, now))
             if promise.at < clock.due_at:
@@ -350,7 +375,7 @@ def reassign(case: Case, policy: Policy) -> Case:
     generations = dict(case.generations)
     clocks: list[Clock] = []
     for clock in case.clocks:
-        owner = owner_of(policy.clocks[clock.name], case, policy)  # type: ignore[index]
+        owner = owner_of_clock(clock.name, case, policy)
         if owner == (clock.owner_division, clock.owner_role, clock.owner_office):
             clocks.append(clock)
             continue
@@ -366,6 +391,40 @@ def reassign(case: Case, policy: Policy) -> Case:
             )
         )
     return but(case, clocks=tuple(clocks), generations=generations)
+
+
+def start_task(case: Case, task: Task, policy: Policy, now: datetime) -> Case:
+    """Start, afresh, the clock that a task has in its state."""
+    rule = policy.clocks[task.promise]  # type: ignore[index]
+    promise = due_of_task(task, rule, case, now, policy)
+    generations = {**case.generations, task.clock: case.generations.get(task.clock, 0) + 1}
+    owner = owner_of_task(task, case, policy)
+    clock = replace(
+        new_clock(rule, case, generations[task.clock], now, promise, policy),
+        name=task.clock,
+        owner_division=owner.division,
+        owner_role=owner.role,
+        owner_office=owner.office,
+    )
+    calendar = f"{policy.calendar.version}/provisional" if promise.provisional else case.calendar
+    clocks = (*case.clocks, clock)
+    return but(case, clocks=clocks, generations=generations, calendar=calendar)
+
+
+def due_of_task(
+    task: Task, rule: ClockRule, case: Case, start: datetime, policy: Policy
+) -> Promise:
+    """When something must be done about a task: by its own deadline, or by the policy's limit.
+
+    A conference has its limit from the day on which it meets. A deadline that is past when a task
+    is asked for again has the policy's grace.
+    """
+    own = task.until if rule.name != "objection" and rule.name != "report_in" else None
+    if own is not None:
+        at = with_grace(own, policy, start)
+        return Promise(at, False, in_seconds(at - start))
+    begins = max(start, task.meets_at or start)
+    return due_of(rule, case, begins, policy)
 
 
 def answered(case: Case, name: str) -> Case:
@@ -434,7 +493,7 @@ def later(clock: Clock, more: More, policy: Policy) -> Clock:
 
     The marks that were passed stay where they are, so that no warning is given twice.
     """
-    rule, start = policy.clocks[clock.name], clock.started_at  # type: ignore[index]
+    rule, start = rule_of(clock.name, policy), clock.started_at
     if due_of(rule, more.before, start, policy).at == clock.due_at:
         due_at = due_of(rule, more.after, start, policy).at
     else:

@@ -21,12 +21,13 @@ from services.router.decisions.case import (
     snapshot,
 )
 from services.router.decisions.commands import Changed
+from services.router.decisions.scores import tallied
 from services.router.handlers.policies import Policies
 from services.router.store.history import HistoryRow
 from shared import outbox, tally
 from shared.clock import Clock
 from shared.divisions import CITY
-from shared.events import CASE_EVENTS, CaseChanged, Change, Envelope, Order, Topic
+from shared.events import CASE_EVENTS, CaseChanged, Change, Envelope, Order, Topic, promise_of
 from shared.hearing import Fenced
 from shared.identity import SYSTEM, Actor
 from shared.outbox import Saying
@@ -166,6 +167,7 @@ class Steps:
                 deltas.subtract(counted(before))
             deltas.update(counted(after))
         for step in self.taken:
+            deltas.update(tallied(step.before, step.changed.case))
             if step.changed.event == "promoted" and step.before is not None:
                 deltas["promoted", str(step.before.tier)] += 1
         return deltas
@@ -190,8 +192,9 @@ def counted(case: Case) -> Counter[tuple[str, str]]:
     if case.office is not None:
         counts["office", f"{case.holder}/{case.office}/{case.stage}"] = 1
     for duty in duties(case):
+        promise = promise_of(duty.clock)
         if duty.office is None:
-            counts["owned", f"{duty.division}/{duty.clock}"] += 1
+            counts["owned", f"{duty.division}/{promise}"] += 1
         else:
-            counts["office owned", f"{duty.division}/{duty.office}/{duty.clock}"] += 1
+            counts["office owned", f"{duty.division}/{duty.office}/{promise}"] += 1
     return counts

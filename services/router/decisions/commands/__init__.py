@@ -1,6 +1,7 @@
 """What can be asked of a case, and what comes of it: closed lists, plain values.
 
 officers  a person's commands, as they come over HTTP
+tasking   those that ask others to do something, and what they answer
 deciding  what our own services ask, and what `decide` answers
 """
 
@@ -44,21 +45,40 @@ from services.router.decisions.commands.officers import (
     Verify,
     WordedCommand,
 )
+from services.router.decisions.commands.tasking import (
+    AskWhistle,
+    BlowWhistle,
+    CallConference,
+    ConferenceDecides,
+    DecideObjection,
+    FinishTask,
+    GiveTask,
+    RefuseTask,
+    ReportIn,
+    WithdrawTask,
+)
 
 __all__ = [
     "NOBODY",
     "OFFICER_COMMAND",
     "Answer",
     "ApplyOrder",
+    "AskWhistle",
     "Assign",
+    "BlowWhistle",
     "CallBack",
+    "CallConference",
     "Changed",
     "Classify",
     "Close",
     "Command",
+    "ConferenceDecides",
+    "DecideObjection",
     "Decision",
     "DeclineExtension",
     "Extend",
+    "FinishTask",
+    "GiveTask",
     "GrantExtension",
     "HandOver",
     "NotAccept",
@@ -69,9 +89,11 @@ __all__ = [
     "Promote",
     "Rate",
     "Recall",
+    "RefuseTask",
     "Refused",
     "Reopen",
     "Reply",
+    "ReportIn",
     "Republish",
     "Reroute",
     "Resolve",
@@ -80,6 +102,7 @@ __all__ = [
     "Sign",
     "Supplement",
     "Verify",
+    "WithdrawTask",
     "WordedCommand",
     "stepped",
 ]

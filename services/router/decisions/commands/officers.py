@@ -10,36 +10,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.router.decisions.case import NotAccepted, PauseReason
+from services.router.decisions.commands.tasking import (
+    AskWhistle,
+    BlowWhistle,
+    CallConference,
+    ConferenceDecides,
+    DecideObjection,
+    FinishTask,
+    GiveTask,
+    RefuseTask,
+    ReportIn,
+    WithdrawTask,
+)
+from services.router.decisions.commands.words import OfficeId, OneCommand, Text, Word
 from shared.divisions import Tier
 from shared.events import CategoryCode, RatingReason
 from shared.events import Sign as OfSign
 
-Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]+$")]
-Text = Annotated[Word, Field(max_length=4_000)]
-OfficeId = Annotated[Word, Field(max_length=60)]
 TemplateCode = Annotated[Word, Field(max_length=40)]
 SlotName = Annotated[str, Field(max_length=20)]
 SlotText = Annotated[Word, Field(max_length=300)]
 NOBODY = "none"
 
 
-class _Command(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Worded(_Command):
+class _Worded(OneCommand):
     """Tells the resident something: in words of one's own, or those of a template.
 
     `words_in` is the field of the words; `silent`: it may also be given without any.
@@ -68,7 +66,7 @@ class _Worded(_Command):
         return self
 
 
-class Classify(_Command):
+class Classify(OneCommand):
     """Say what it is about; with a place known, the first tier follows at once.
 
     `accused` names the division that is accused, `accused_office` the office, which then never see
@@ -92,7 +90,7 @@ class Classify(_Command):
         return self
 
 
-class Place(_Command):
+class Place(OneCommand):
     """Say where it is: a division code, as fine as is known; of a held case, a correction."""
 
     command: Literal["place"]
@@ -100,13 +98,13 @@ class Place(_Command):
     note: Text | None = None
 
 
-class Sign(_Command):
+class Sign(OneCommand):
     """The receiving desk takes responsibility."""
 
     command: Literal["sign"]
 
 
-class Verify(_Command):
+class Verify(OneCommand):
     """The grid team was on site: when, what it found, and what shows it. [article]"""
 
     command: Literal["verify"]
@@ -140,7 +138,7 @@ class Resolve(_Worded):
     note: Text | None = None
 
 
-class Close(_Command):
+class Close(OneCommand):
     """Another person than who resolved it has looked, and the resident was called or cannot be.
 
     `answered`: he says that it is solved; what else he says is `call_back`. [domain B1, F38]
@@ -175,7 +173,7 @@ class CallBack(_Worded):
         return self
 
 
-class Reopen(_Command):
+class Reopen(OneCommand):
     """It is not done after all, with a coded reason; within the policy's window. [F55]"""
 
     command: Literal["reopen"]
@@ -193,14 +191,14 @@ class NotAccept(_Worded):
     note: Text | None = None
 
 
-class Assign(_Command):
+class Assign(OneCommand):
     """Give it to a person of the desk that has it: it stands in his own queue. [F34]"""
 
     command: Literal["assign"]
     to: Annotated[Word, Field(max_length=120)]
 
 
-class Recall(_Command):
+class Recall(OneCommand):
     """Take back what was handed on and nobody has touched yet. [F39]"""
 
     command: Literal["recall"]
@@ -216,7 +214,7 @@ class Pause(_Worded):
     note: Text | None = None
 
 
-class Resume(_Command):
+class Resume(OneCommand):
     """The promises go on."""
 
     command: Literal["resume"]
@@ -234,20 +232,20 @@ class Extend(_Worded):
     text: Text | None = None
 
 
-class GrantExtension(_Command):
+class GrantExtension(OneCommand):
     """The head of the office, and not who asked, gives more time. Petition Regs 34. [law]"""
 
     command: Literal["grant_extension"]
 
 
-class DeclineExtension(_Command):
+class DeclineExtension(OneCommand):
     """The head of the office does not: the promise stands."""
 
     command: Literal["decline_extension"]
     note: Text
 
 
-class Return(_Command):
+class Return(OneCommand):
     """Not mine: to the dispatcher one level above, with a coded reason, once and in time.
 
     The second time, and wherever it would go round, an arbiter says who has it. [F28, X9]
@@ -258,7 +256,7 @@ class Return(_Command):
     note: Text | None = None
 
 
-class Reroute(_Command):
+class Reroute(OneCommand):
     """Give it to this division, with a coded reason.
 
     From the street up to the office named, else to the one that the duty catalogue lets lead.
@@ -271,7 +269,7 @@ class Reroute(_Command):
     note: Text | None = None
 
 
-class Promote(_Command):
+class Promote(OneCommand):
     """One tier up by a person's decision, or to the tier named. [policy: escalation.promote_on]"""
 
     command: Literal["promote"]
@@ -318,7 +316,17 @@ OfficerCommand = Annotated[
     | Resume
     | Extend
     | GrantExtension
-    | DeclineExtension,
+    | DeclineExtension
+    | AskWhistle
+    | BlowWhistle
+    | GiveTask
+    | ReportIn
+    | RefuseTask
+    | DecideObjection
+    | FinishTask
+    | WithdrawTask
+    | CallConference
+    | ConferenceDecides,
     Field(discriminator="command"),
 ]
 OFFICER_COMMAND: TypeAdapter[OfficerCommand] = TypeAdapter(OfficerCommand)

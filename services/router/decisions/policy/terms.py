@@ -11,7 +11,8 @@ from shared.events import CategoryCode, Track, Urgency
 ClockName = Literal[
     "dispatch", "handover", "sign", "verify", "reply", "tier", "final_reply", "object", "callback",
     "report_in", "approval", "forward", "written_notice", "decide", "review", "rereview",
-    "ask_review", "ask_rereview", "mediate", "confirm", "pause",
+    "ask_review", "ask_rereview", "mediate", "confirm", "pause", "whistle", "assist", "objection",
+    "team", "adviser", "conference", "result", "copy",
 ]  # fmt: skip
 ClockStart = Literal[
     "received", "entered_queue", "assigned", "entered_tier", "signed", "resolved", "commanded",
@@ -21,11 +22,11 @@ ClockStart = Literal[
 ClockOwner = Literal[
     "holder", "dispatcher", "grid_team", "street_cadre", "lead_office", "hotline", "department",
     "approver", "petition_officer", "one_level_above_last_decider", "resident", "mediator",
-    "both_parties",
+    "both_parties", "whoever_is_asked",
 ]  # fmt: skip
 ClockWhen = Literal[
     "waiting_for_dispatcher", "place_known", "contact_known", "whistle", "each_approval",
-    "name_and_address_known", "paused",
+    "name_and_address_known", "paused", "task",
 ]  # fmt: skip
 Role = Literal[
     "resident", "hotline_agent", "grid_branch_secretary", "grid_head", "grid_worker",

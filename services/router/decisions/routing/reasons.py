@@ -44,6 +44,8 @@ Rule: TypeAlias = Literal[
     "moved/returned",
     "moved/to-arbiter",
     "moved/recalled",
+    "moved/whistled",
+    "moved/conference",
 ]
 Language: TypeAlias = Literal["en", "zh"]
 
@@ -224,6 +226,14 @@ _RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
     "moved/recalled": _in(
         "{to} took it back from {from}, where nobody had touched it yet ({why}).",
         "{to}将尚未办理的事项从{from}收回（{why}）。",
+    ),
+    "moved/whistled": _in(
+        "The community blew the whistle: {to} commands what {from} had ({why}).",
+        "社区吹哨：{from}的事项由{to}统一指挥（{why}）。",
+    ),
+    "moved/conference": _in(
+        "A joint conference said whose it is: it went from {from} to {to}, which keeps it ({why}).",
+        "经联席会议确定责任单位：由{from}转{to}办理，不得再退回（{why}）。",
     ),
 }
 

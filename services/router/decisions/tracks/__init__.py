@@ -33,6 +33,12 @@ ROUTED = WAITING | UNSIGNED
 DONE: frozenset[Stage] = frozenset({"resolved", "closed"})
 HEADS: frozenset[Role] = frozenset({"office_head"})
 
+CONVENERS: frozenset[Role] = frozenset(
+    {"community_officer", "street_dispatcher", "district_dispatcher", "city_dispatcher"}
+)
+DOERS: frozenset[Role] = HOLDERS | {"grid_volunteer", "legal_adviser"}
+"""Whoever may have a task; a task itself says whose it is."""
+
 # A resolved case that waited for nothing but this answer is closed by it.
 LAST_ANSWER: tuple[Stage, ...] = ("resolved", "closed")
 AFTER_A_LOOK: tuple[Stage, ...] = ("assigned", "signed", "registered")
@@ -120,11 +126,50 @@ WITH_A_HOLDER = (
         starts=("resolved",),
     ),
 )
+WITH_TASKS = (
+    Step(
+        "ask_whistle",
+        HELD,
+        (),
+        frozenset({"grid_branch_secretary", "grid_head"}),
+        guards=("may_be_asked_for",),
+    ),
+    Step(
+        "whistle",
+        HELD,
+        ("assigned",),
+        frozenset({"community_officer"}),
+        guards=("may_be_blown",),
+        ends=("sign", "tier", "object"),
+        starts=("assigned", "entered_tier"),
+    ),
+    Step("give_task", HELD, (), HOLDERS),
+    Step("report_in", HELD, (), DOERS, where="task", guards=("is_to_report",)),
+    Step("refuse_task", HELD, (), DOERS, where="task", guards=("may_refuse",)),
+    Step("decide_objection", HELD, (), CONVENERS | CADRES, where="task", guards=("is_to_decide",)),
+    Step("finish_task", HELD, (), DOERS, where="task", guards=("has_to_do",)),
+    # A resolved case may wait for nothing but its first receiver.
+    Step("finish_task", RESOLVED, LAST_ANSWER, DOERS, where="task", guards=("has_to_do",)),
+    Step("withdraw_task", HELD, (), HOLDERS, guards=("has_asked",)),
+    Step("call_conference", UNRESOLVED, (), CONVENERS, guards=("disputed",)),
+    Step(
+        "conference_decides",
+        UNRESOLVED,
+        # Who has it already may be told to keep it.
+        ("assigned", "signed"),
+        CONVENERS,
+        where="task",
+        guards=("confers",),
+        fulfils=("dispatch",),
+        starts=("received", "assigned", "entered_tier"),
+    ),
+)
 SERVICE = TrackTable(
     name="service",
     initial=ROUTED,
     steps=(
         *WITH_A_HOLDER,
+        *WITH_TASKS,
         # What only starts in the grid goes to its lead office once somebody was there.
         Step("verify", HELD, AFTER_A_LOOK, GRID_TEAM, where="place", fulfils=("verify",)),
         Step("reply", UNRESOLVED, (), CADRES, where="place", fulfils=("reply",)),
@@ -153,6 +198,7 @@ CONSULT = TrackTable(
     initial=ROUTED,
     steps=(
         *WITH_A_HOLDER,
+        *WITH_TASKS,
         # Whoever holds a question may answer it; the answer is the matter, and closes it also at
         # the dispatcher's desk. [domain B1]
         Step("reply", UNRESOLVED, (), HOLDERS, fulfils=("reply",)),

@@ -15,12 +15,15 @@ from shared.events import Stage, Track
 CommandName = Literal[
     "classify", "place", "sign", "verify", "reply", "answer", "resolve", "close", "return",
     "reroute", "promote", "hand_over", "not_accept", "call_back", "reopen", "assign", "recall",
-    "pause", "resume", "extend", "grant_extension", "decline_extension",
+    "pause", "resume", "extend", "grant_extension", "decline_extension", "ask_whistle", "whistle",
+    "give_task", "report_in", "refuse_task", "decide_objection", "finish_task", "withdraw_task",
+    "call_conference", "conference_decides",
 ]  # fmt: skip
-Where = Literal["holder", "place", "giver"]
+Where = Literal["holder", "place", "giver", "task"]
 Guard = Literal[
     "runs", "stands_still", "never_extended", "extension_asked", "handed_on", "by_another",
-    "somebody_to_call", "may_be_returned",
+    "somebody_to_call", "may_be_returned", "may_be_asked_for", "may_be_blown", "disputed",
+    "confers", "is_to_report", "may_refuse", "is_to_decide", "has_to_do", "has_asked",
 ]  # fmt: skip
 """What must be so of the case, and of who asks; `workflow.guards` says it in code and in words."""
 
@@ -35,10 +38,11 @@ class TrackRefused(ValueError):
 class Step:
     """One row. `targets` are the stages it may lead to; none: the stage stays.
 
-    `where`: the area that the actor must act for; `giver` is the desk that handed it on. `guards`
-    must all hold. `reopens`: it may leave an end. `anew`: the case is routed again, to an initial
-    stage of the track that its matter belongs to, be it another one. `leads`: only for those who
-    may lead the matter, not for those with whom it only starts.
+    `where`: the area that the actor must act for; `giver` is the desk that handed it on, `task`
+    whoever has to do something about a task. `guards` must all hold. `reopens`: it may leave an
+    end. `anew`: the case is routed again, to an initial stage of the track that its matter belongs
+    to, be it another one. `leads`: only for those who may lead the matter, not for those with whom
+    it only starts.
     """
 
     command: CommandName

@@ -9,6 +9,8 @@ access     who may read a case, and who may do what with it    guards     what m
 desk       what a dispatcher decides                           returning  not mine: to an arbiter
 pausing    promises stand still, or have more time             ending     to its end, and back
 wording    what the resident is told, in words of one's own or of a template
+whistling  the whistle, and joint conferences                  tasking    what others are to do
+answering  what they say of it                                 tidying    tasks that are void
 """
 
 from datetime import datetime
@@ -35,7 +37,7 @@ from services.router.decisions.workflow.access import (
     may_read,
 )
 from services.router.decisions.workflow.ending import rated
-from services.router.decisions.workflow.officers import by_officer
+from services.router.decisions.workflow.officers import by_officer, tidily
 from services.router.decisions.workflow.opening import opened
 from services.router.decisions.workflow.orders import answer
 from shared.identity import SYSTEM, Actor
@@ -60,13 +62,13 @@ def decide(
     policy = of_the_day(policy, case.received_at, now)
     match command:
         case Supplement() | Rate():
-            return by_resident(case, command, policy, now)
+            return tidily(by_resident(case, command, policy, now), now)
         case Republish():
             return Changed(but(case, seq=case.seq + 1), "republished", ("republished",), "census")
         case ApplyOrder():
             if SYSTEM not in actor.roles:
                 return Refused("not_your_role", "only escalation gives orders")
-            return answer(case, command, policy, now)
+            return tidily(answer(case, command, policy, now), now)
         case _:
             return by_officer(case, command, actor, policy, now)
 

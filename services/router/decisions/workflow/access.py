@@ -8,7 +8,7 @@ from services.router.decisions.case import Case
 from services.router.decisions.commands import Refused
 from services.router.decisions.tracks import TRACKS
 from services.router.decisions.tracks.table import Step
-from services.router.decisions.workflow.guards import why_not
+from services.router.decisions.workflow.guards import has_to, why_not
 from shared.divisions import CITY, Tier, is_within
 from shared.identity import Actor
 
@@ -114,6 +114,8 @@ def area_of(case: Case, step: Step) -> str:
     """For whom a step is, in words."""
     if step.where == "giver":
         return case.given_by or "whoever handed it on"
+    if step.where == "task":
+        return "whoever has to do something about one of its tasks"
     area = case.holder if step.where == "holder" else case.place
     return area if case.office is None else f"{area} or {case.office} there"
 
@@ -126,6 +128,10 @@ def in_area(case: Case, step: Step, actor: Actor) -> bool:
     if step.where == "giver":
         # Nobody handed it on: the guard says so.
         return actor.acts_for(case.given_by or case.holder)
+    if step.where == "task":
+        # Where there is no task, the guard says so.
+        tasks = case.open_tasks
+        return not tasks or any(has_to(case, task, actor) for task in tasks)
     if actor.office in (None, case.office) and (
         actor.acts_for(case.holder) or (step.where == "place" and actor.acts_for(case.place))
     ):

@@ -163,10 +163,12 @@ def stays(before: Case, after: Case, routed: Routed, policy: Policy) -> bool:
     if before.stage not in ("assigned", "signed") or not isinstance(routed, Assigned):
         return False
     office = clocks.office_of(after, routed.division, policy)
+    # The street's own desk commands what was whistled for, whoever would lead it.
+    commands = before.is_whistled and before.office is None
     return (
         routed.track == before.track
         and routed.division == before.holder
-        and office == before.office
+        and (office == before.office or commands)
     )
 
 

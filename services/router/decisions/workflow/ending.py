@@ -22,6 +22,7 @@ from services.router.decisions.commands import (
 )
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import holder_for
+from services.router.decisions.workflow.answering import with_result
 from services.router.decisions.workflow.asked import Given
 from services.router.decisions.workflow.moving import CLOCK_TOLERANCE, closed, moved, moved_reason
 from services.router.decisions.workflow.returning import waiting_at
@@ -31,9 +32,13 @@ from shared.divisions import LADDER, Tier, tier_of
 
 def on_resolve(before: Case, after: Case, command: Resolve, given: Given) -> Decision:
     """Dealt with; a contact is called back, an answer still owed stays owed."""
-    transitions = ("resolved",) if before.stage == "signed" else ("signed", "resolved")
+    transitions: tuple[str, ...] = (
+        ("resolved",) if before.stage == "signed" else ("signed", "resolved")
+    )
     after = but(after, stage="resolved", resolved_by=given.actor.subject)
     after = clocks.start(after, given.step.starts, given.policy, given.now)
+    after, more = with_result(after, given)
+    transitions = (*transitions, *more)
     detail = {**given.said, **noted(command.note)}
     return stepped(before, after, "resolved", "step/resolve", transitions, detail)
 

@@ -23,7 +23,8 @@ def drop_inapplicable(case: Case, policy: Policy, now: datetime) -> Case:
     gone = [
         clock.name
         for clock in case.clocks
-        if not clocks.applies(policy.clocks[clock.name], case, policy)  # type: ignore[index]
+        if case.task_of(clock.name) is None
+        and not clocks.applies(clocks.rule_of(clock.name, policy), case, policy)
     ]
     return clocks.drop(case, gone, now)
 
@@ -107,7 +108,11 @@ def lowest_holder(case: Case, policy: Policy) -> Tier | None:
 
 def held_by(case: Case, holder: str, policy: Policy, office: str | None = None) -> Case:
     """The case with another holder who is to solve it, and there the office that leads it."""
-    office = office or clocks.office_of(case, holder, policy)
+    return held_at(case, holder, office or clocks.office_of(case, holder, policy))
+
+
+def held_at(case: Case, holder: str, office: str | None) -> Case:
+    """The case with another holder: an office there, or the division's own desk."""
     role = dispatcher_of(holder) if office is None else clocks.DEPARTMENT
     held = but(case, holder=holder, office=office, role=role, stage="assigned", **NOBODY_YET)
     if case.had_by[-1:] == (held.desk,):
@@ -137,9 +142,14 @@ def moved(case: Case, holder: str, policy: Policy, now: datetime) -> Case:
     """The case with another holder: at his desk unsigned, or with the city's dispatcher."""
     tier = tier_of(holder)
     case = at_the_desk(case, holder) if tier is None else held_by(case, holder, policy)
-    case = entered(case, tier, now)
-    case = clocks.reassign(drop_inapplicable(case, policy, now), policy)
     begins = ("entered_queue",) if tier is None else ("assigned", "entered_tier")
+    return settled_in(case, begins, policy, now)
+
+
+def settled_in(case: Case, begins: tuple[str, ...], policy: Policy, now: datetime) -> Case:
+    """The case with its new holder: in his tier, under the clocks that begin with him."""
+    case = entered(case, tier_of(case.holder), now)
+    case = clocks.reassign(drop_inapplicable(case, policy, now), policy)
     return clocks.start(case, begins, policy, now)
 
 

@@ -11,14 +11,21 @@ from services.router.decisions import clocks
 from services.router.decisions.case import Case, but
 from services.router.decisions.commands import (
     Answer,
+    AskWhistle,
     Assign,
+    BlowWhistle,
     CallBack,
+    CallConference,
     Changed,
     Classify,
     Close,
+    ConferenceDecides,
+    DecideObjection,
     Decision,
     DeclineExtension,
     Extend,
+    FinishTask,
+    GiveTask,
     GrantExtension,
     HandOver,
     NotAccept,
@@ -28,20 +35,30 @@ from services.router.decisions.commands import (
     Promote,
     Recall,
     Refused,
+    RefuseTask,
     Reopen,
     Reply,
+    ReportIn,
     Reroute,
     Resolve,
     Resume,
     Return,
     Sign,
     Verify,
+    WithdrawTask,
     stepped,
 )
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import holder_for
 from services.router.decisions.tracks import TRACKS
 from services.router.decisions.workflow.access import may_not, only_starts_here
+from services.router.decisions.workflow.answering import (
+    on_decide_objection,
+    on_finish_task,
+    on_refuse_task,
+    on_report_in,
+    on_withdraw_task,
+)
 from services.router.decisions.workflow.asked import Given
 from services.router.decisions.workflow.desk import on_classify, on_place, on_reroute
 from services.router.decisions.workflow.ending import (
@@ -68,6 +85,14 @@ from services.router.decisions.workflow.pausing import (
     on_resume,
 )
 from services.router.decisions.workflow.returning import on_recall, on_return
+from services.router.decisions.workflow.tasking import on_give_task
+from services.router.decisions.workflow.tidying import tidied
+from services.router.decisions.workflow.whistling import (
+    on_ask_whistle,
+    on_call_conference,
+    on_conference_decides,
+    on_whistle,
+)
 from services.router.decisions.workflow.wording import noted, said_to_resident
 from shared.divisions import Tier
 from shared.identity import Actor
@@ -84,6 +109,8 @@ ENDS_A_PAUSE: Final = frozenset(
         "answer",
         "close",
         "not_accept",
+        "whistle",
+        "conference_decides",
     ]
 )
 """Who moves a case, or ends it, has what he waited for: its promises go on first."""
@@ -104,9 +131,20 @@ def by_officer(
         case = clocks.going_on(case, policy, now)
     after = clocks.drop(clocks.keep(case, step.fulfils, now), step.ends, now)
     decision = STEPS[type(command)](case, after, command, Given(actor, step, policy, now, said))
+    decision = tidily(decision, now)
     if isinstance(decision, Refused):
         return decision
     return closed_if_nothing_waits(case, decision, now)
+
+
+def tidily(decision: Decision, now: datetime) -> Decision:
+    """What a step comes to, without the tasks that it left void."""
+    if isinstance(decision, Refused):
+        return decision
+    case = decision.case
+    if not case.tasks and case.whistle is None:
+        return decision
+    return replace(decision, case=tidied(case, now))
 
 
 def closed_if_nothing_waits(before: Case, changed: Changed, now: datetime) -> Changed:
@@ -192,4 +230,14 @@ STEPS: Final[Mapping[type, Callable[..., Decision]]] = {
     NotAccept: on_not_accept,
     HandOver: on_hand_over,
     Reopen: on_reopen,
+    AskWhistle: on_ask_whistle,
+    BlowWhistle: on_whistle,
+    GiveTask: on_give_task,
+    ReportIn: on_report_in,
+    RefuseTask: on_refuse_task,
+    DecideObjection: on_decide_objection,
+    FinishTask: on_finish_task,
+    WithdrawTask: on_withdraw_task,
+    CallConference: on_call_conference,
+    ConferenceDecides: on_conference_decides,
 }
