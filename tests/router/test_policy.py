@@ -72,6 +72,12 @@ def policy() -> Policy:
     return parse_policy(7, parts())
 
 
+def test_an_older_version_gets_the_clocks_that_it_does_not_name() -> None:
+    older = "\n".join(line for line in SETTINGS.splitlines() if "when: task," not in line)
+    policy = parse_policy(7, parts(settings=older))
+    assert policy.clocks == parse_policy(7, parts()).clocks
+
+
 def test_the_shipped_policy_is_accepted() -> None:
     policy = parse_policy(7, {kind: shipped(kind) for kind in FILES}, years=(2024, 2027))
     assert policy.version == 7

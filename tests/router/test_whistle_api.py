@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 
 from services.router.store import queues
-from shared.divisions import CITY
+from shared.divisions import CITY, Tier
 from shared.events import CaseChanged
 from shared.identity import issue
 from shared.postgres import Pool
-from tests.router.events import Router, Said, petition_id, receipt
+from tests.router.events import Router, Said, breach, cases, petition_id, receipt
 from tests.router.stories import COMMUNITY, DISTRICT, GRID, HOUR, NOON, RUBBISH, STREET
 from tests.router.test_api import SECRET, client, problem, process, router
 
@@ -169,3 +169,19 @@ async def test_no_word_of_an_officer_goes_to_kafka(
         "whistled", "task_given", "task_refused", "objection_decided",
     }  # fmt: skip
     assert [one.owned for one in owned] == [{"report_in": 1}]
+
+
+async def test_an_order_about_a_tasks_clock_is_answered_once(
+    client: httpx.AsyncClient, router: Router, pool: Pool
+) -> None:
+    await router.hear(Said(receipt(RUBBISH), A))
+    await blown(Officers(client))
+    [case] = (await cases(pool)).values()
+    clock = case.clock("report_in/2")
+    assert clock is not None
+    assert clock.generation == 3  # asked, objected, asked again
+    late = breach("report_in/2", 3, Tier.STREET, "supervise")
+    await router.order(Said(late, A, 1), Said(late, A, 1), Said(late, A, 2))
+    [after] = (await cases(pool)).values()
+    assert after.supervised == 1
+    assert after.seq == case.seq + 2  # supervised, and the one said again refused as stale
