@@ -20,7 +20,7 @@ from services.escalation.store.armed import clocks_of
 from services.router.decisions.case import CASE, Case, as_it_stood, duties, snapshot
 from services.router.decisions.clocks import applies
 from services.router.decisions.tracks import TRACKS
-from shared.events import CaseChanged, Order, Topic, derived_id
+from shared.events import CaseChanged, Order, Topic, derived_id, promise_of
 from shared.hearing import Heard, decode
 from shared.kafka.records import record_of
 from shared.outbox import unpack
@@ -38,6 +38,10 @@ COMMANDS = {
     "recalled": "recall", "paused": "pause", "extension_asked": "extend",
     "extended": "grant_extension", "extension_declined": "decline_extension",
     "not_accepted": "not_accept", "called_back": "call_back", "resumed": "resume",
+    "whistle_asked": "ask_whistle", "whistled": "whistle", "task_given": "give_task",
+    "reported_in": "report_in", "task_refused": "refuse_task", "task_done": "finish_task",
+    "objection_decided": "decide_objection", "task_withdrawn": "withdraw_task",
+    "conference_called": "call_conference", "conference_decided": "conference_decides",
 }  # fmt: skip
 
 
@@ -527,7 +531,7 @@ def was_said(
         if f"order:{order}" not in sight.causes_said:
             raise Broken("every order is answered", f"{case_id} {clock.name}")
     reason = breach_reason(clock) if clock.fired else "warning" if clock.warned else None
-    if reason is not None and not given[case_id, clock.name, reason]:
+    if reason is not None and not given[case_id, promise_of(clock.name), reason]:
         raise Broken("every notice is posted", f"{case_id} {clock.name}: no {reason}")
 
 
@@ -574,6 +578,6 @@ def marks_said(sight: Sight) -> defaultdict[tuple[UUID, str], dict[object, int]]
     for (topic, key), events in sight.said.items():
         for one in events.values() if topic is Topic.ROUTER else ():
             for clock in clocks_said(one.value):
-                begun = (clock.get("s", 0), tuple(clock.get("w", ())))
-                marks[UUID(key), clock["n"]][begun] = len(clock.get("w", ()))
+                begun = (clock["n"], clock.get("s", 0), tuple(clock.get("w", ())))
+                marks[UUID(key), promise_of(clock["n"])][begun] = len(clock.get("w", ()))
     return marks

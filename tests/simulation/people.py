@@ -325,4 +325,41 @@ WORDS: Mapping[str, Any] = {
     ),
     "reopen": words_of(reason="came_back"),
     "answer": words_of(text="on the ground floor, on weekdays"),
+    "ask_whistle": words_of(note="the grid cannot move it alone"),
+    "whistle": lambda rng, _: {
+        "offices": sorted(rng.sample(("city-management", "housing", "lighting"), 2)),
+        "reason": "needs_department",
+        "note": "come",
+    },
+    "give_task": lambda rng, _: rng.choice(
+        (
+            {"kind": "assist", "office": "lighting", "note": "hold the ladder"},
+            {"kind": "report_in", "office": "housing", "note": "come"},
+            {"kind": "team", "note": "carry it"},
+            {"kind": "adviser", "note": "may we?"},
+            {"kind": "copy", "note": "for your information"},
+        )
+    ),
+    "report_in": lambda rng, now: {"task": rng.randint(1, 4), "on_site": later(now, 1)},
+    "refuse_task": lambda rng, _: {
+        "task": rng.randint(1, 4),
+        "reason": "not_in_our_power",
+        "note": "not ours",
+    },
+    "decide_objection": lambda rng, _: {
+        "task": rng.randint(1, 4),
+        "decision": rng.choice(("uphold", "overrule")),
+        "note": "so",
+    },
+    "finish_task": lambda rng, _: {"task": rng.randint(1, 4), "result": "done"},
+    "withdraw_task": lambda rng, _: {"task": rng.randint(1, 4), "note": "no longer needed"},
+    "call_conference": lambda _, now: {
+        "members": ["housing", "lighting"],
+        "meets_at": later(now, 1),
+        "note": "come",
+    },
+    "conference_decides": lambda rng, _: {
+        "division": rng.choice((STREET, DISTRICT)),
+        "note": "it is yours",
+    },
 }
