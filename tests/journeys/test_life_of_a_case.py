@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.city import COMMUNITY, GRID, STREET, City, eventually
+from tests.journeys.city import COMMUNITY, DISTRICT, GRID, STREET, City, eventually
 
 NEXT_GRID = GRID[:-1] + "2"
 HEAD, WORKER, OFFICER = ("grid_head", GRID), ("grid_worker", GRID), ("community_officer", COMMUNITY)
@@ -19,14 +19,14 @@ HEAP: dict[str, Any] = {
 }
 
 
-def given(city: City, case: dict[str, Any], who: tuple[str, str], **command: Any) -> dict[str, Any]:
+def given(city: City, case: dict[str, Any], who: tuple[str, ...], **command: Any) -> dict[str, Any]:
     """A command that must be taken, and the case after it."""
     answer = city.command(case["id"], command, *who)
     assert answer.status_code == 200, answer.text
     return city.case(case["id"])
 
 
-def refused(city: City, case: dict[str, Any], who: tuple[str, str], **command: Any) -> str:
+def refused(city: City, case: dict[str, Any], who: tuple[str, ...], **command: Any) -> str:
     """A command that must not be taken; what is said to it."""
     answer = city.command(case["id"], command, *who)
     assert answer.status_code in (403, 409), answer.text
@@ -179,3 +179,64 @@ def test_a_person_sends_it_over_a_level(city: City, reason: str) -> None:
     case = opened(city)
     up = given(city, case, HEAD, command="promote", reason=reason, to="street")
     assert (up["tier"], up["promotions"]) == ("street", {"grid": 1})
+
+
+# ---------------------------------------------------------------- small, big, hard [article]
+
+
+def test_a_small_matter_never_leaves_the_grid(city: City) -> None:
+    case = opened(city)
+    resolved(city, case)
+    closed = given(city, case, HEAD, command="close", callback="answered")
+    assert (closed["stage"], closed["holder"]["division"]) == ("closed", GRID)
+    assert (closed["closing_tier"], closed["promotions"]) == ("grid", {})
+
+
+def test_a_big_matter_is_solved_in_the_community(city: City) -> None:
+    case = opened(city)
+    given(city, case, HEAD, command="promote", reason="beyond_authority")
+    officer = ("community_officer", COMMUNITY)
+    given(city, case, officer, command="sign")
+    given(city, case, CADRE, command="reply", text="社区本周统一清理")
+    given(city, case, officer, command="resolve", result="清理完毕")
+    checker = ("grid_branch_secretary", COMMUNITY)
+    closed = given(city, case, checker, command="close", callback="answered")
+    assert (closed["stage"], closed["closing_tier"]) == ("closed", "community")
+
+
+def test_a_hard_matter_is_solved_in_the_street_with_the_whistle(city: City) -> None:
+    case = opened(city)
+    bureau = ("department_officer", STREET, "city-management")
+    police = ("department_officer", STREET, "public-security")
+    commander = ("street_dispatcher", STREET)
+    given(city, case, ("grid_branch_secretary", GRID), command="ask_whistle", note="工地倾倒")
+    blown = given(
+        city, case, OFFICER,
+        command="whistle", offices=["city-management", "public-security"],
+        reason="needs_enforcement", note="一起来",
+    )  # fmt: skip
+    assert (blown["holder"]["division"], blown["holder"]["office"]) == (STREET, None)
+    for office in ("city-management", "public-security"):
+        given(
+            city, case, commander, command="give_task", kind="report_in", office=office, note="来"
+        )
+    assert {"report_in/2", "report_in/3"} <= armed(city, case).keys()
+    no = {"command": "refuse_task", "reason": "not_in_our_power", "note": "不归我们"}
+    given(city, case, bureau, **no, task=2)
+    given(city, case, commander, command="decide_objection", task=2, decision="overrule", note="归")
+    on_site = moment(case["received_at"]) + timedelta(hours=1)
+    for n, who in ((2, bureau), (3, police)):
+        given(city, case, who, command="report_in", task=n, on_site=on_site.isoformat())
+        given(city, case, who, command="finish_task", task=n, result="已查处")
+    assert "result/4" in armed(city, case)
+    ended = given(
+        city, case, ("grid_worker", GRID), command="finish_task", task=4, result="好了", good=True
+    )
+    assert ended["whistle"]["state"] == "closed"
+    counted = city.get("router", f"/whistles?unit={DISTRICT}")
+    assert counted.status_code == 200, counted.text
+    # The street resolves it, and another person looks before it is closed.
+    given(city, case, CADRE, command="reply", text="联合执法已处理")
+    given(city, case, commander, command="resolve", result="已处理")
+    closed = given(city, case, CADRE, command="close", callback="answered")
+    assert (closed["stage"], closed["closing_tier"]) == ("closed", "street")
