@@ -260,6 +260,16 @@ async def nobody_waits_for_nobody(sight: Sight, cases: Mapping[UUID, Case]) -> N
             raise Broken("nothing waits for nobody", f"nobody acts on {case.track} {case.stage}")
 
 
+def stands_still_with_an_end(case: Case) -> None:
+    """A pause has an end, and every task its clock: a copy asks for nothing."""
+    standing = any(clock.paused for clock in case.clocks)
+    if {standing, case.pause is not None, case.clock("pause") is not None} not in ({True}, {False}):
+        raise Broken("what stands still has an end", f"{case.id}: {case.pause}")
+    for task in case.tasks:
+        if task.is_open and task.kind != "copy" and case.clock(task.clock) is None:
+            raise Broken("every task has its clock", f"{case.id}: {task.kind}/{task.n}")
+
+
 def promised(case: Case) -> list[str]:
     """The clocks that the policy gives this case from its receipt on."""
     policy = shipped_policy()
@@ -305,6 +315,7 @@ def legal(case_id: UUID, steps: Iterable[Any]) -> None:
         told.append(row["changed"])
         after = as_it_stood(told)
         assert after is not None
+        stands_still_with_an_end(after)
         if before is not None:
             legal_step(case_id, before, after, row["event"])
             if row["event"] in ("promoted", "supervised"):

@@ -236,7 +236,8 @@ class Officers:
         actions = [name for name in seen.json()["actions"] if name in WORDS]
         if not actions:
             return
-        name = rng.choice(sorted(set(actions)))
+        names = sorted(set(actions))
+        [name] = rng.choices(names, [4 if one in TASKS else 1 for one in names])
         body = {"command": name} | WORDS[name](rng, now)
         etag = seen.headers["etag"] if rng.random() < 0.7 else "*"
         asked = Asked(f"command-{len(self.book.commands) + 1}", case, body, etag, who)
@@ -275,6 +276,15 @@ class Officers:
 def words_of(**fixed: object) -> Any:
     """A command that says always the same."""
     return lambda _, __: dict(fixed)
+
+
+TASKS = frozenset(
+    (
+        "ask_whistle", "whistle", "give_task", "report_in", "decide_objection", "finish_task",
+        "call_conference",
+    )
+)  # fmt: skip
+"""Rarely allowed: what is, is done the more often."""
 
 
 def later(now: str, hours: int) -> str:
