@@ -78,7 +78,7 @@ WITH_A_HOLDER = (
         DISPATCHERS,
         leads=True,
         fulfils=("dispatch", "reply"),
-    ),  # fmt: skip
+    ),
     Step(
         "reopen",
         DONE,

@@ -1,0 +1,145 @@
+"""Nothing ends in silence: each stage of each track, left alone, is brought up to who must look.
+
+In every stage in which a case waits somebody may act, a promise runs, and breach after breach it
+climbs to supervision at the top, where it is said again without end. [X5]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+
+from services.router.decisions.case import Case, Clock
+from services.router.decisions.policy import Policy
+from services.router.decisions.tracks import AT_THE_DESK_ONLY, TRACKS
+from services.router.decisions.tracks.table import TERMINAL, acting
+from services.router.decisions.workflow import allowed_actions
+from shared.divisions import CITY, LADDER, next_tier
+from shared.events import Stage, Track
+from tests.router.stories import (
+    DISPUTE,
+    FIRE,
+    NOON,
+    QUESTION,
+    RUBBISH,
+    done,
+    officer,
+    opened,
+    order,
+    resolved,
+    sure,
+    unclear,
+)
+
+PETITIONED, PROJECT = "R04", "W02"
+
+
+def waiting(track: Track) -> Mapping[Stage, Case]:
+    """A case of the track in each stage in which one waits."""
+    match track:
+        case "service":
+            return {
+                "registered": opened(unclear()),
+                "assigned": opened(sure(RUBBISH)),
+                "signed": done(opened(sure(RUBBISH)), "sign"),
+                "resolved": resolved(opened(sure(RUBBISH))),
+            }
+        case "consult":
+            asked = opened(sure(QUESTION))
+            return {
+                "registered": done(asked, "return"),
+                "assigned": asked,
+                "signed": done(asked, "sign"),
+                "resolved": resolved(asked),
+            }
+        case "handoff":
+            return {"registered": opened(sure(FIRE))}
+        case "mediation":
+            return {"registered": opened(sure(DISPUTE))}
+        case "xinfang":
+            return {"registered": opened(sure(PETITIONED))}
+        case "project":
+            return {"registered": opened(sure(PROJECT))}
+
+
+WAITING = [
+    pytest.param(case, id=f"{track}-{stage}")
+    for track in TRACKS
+    for stage, case in waiting(track).items()
+]
+
+
+GIVES_AN_ORDER = ("promote", "supervise")
+
+
+def breaches(case: Case, now: datetime) -> Iterator[tuple[Case, Clock]]:
+    """The case after each order that escalation gives while nobody does anything."""
+    while due := [c for c in case.clocks if not c.answered and c.on_breach in GIVES_AN_ORDER]:
+        clock = min(due, key=lambda one: one.due_at)
+        now = max(now, clock.due_at)
+        case = done(case, order(case, clock.name), now=now)
+        yield case, clock
+
+
+def test_a_case_stands_here_for_every_stage_of_every_track_that_waits() -> None:
+    for track, table in TRACKS.items():
+        cases = waiting(track)
+        assert cases.keys() == table.reached() - TERMINAL
+        for stage, case in cases.items():
+            assert (case.track, case.stage) == (track, stage)
+
+
+@pytest.mark.parametrize("case", WAITING)
+def test_in_every_stage_somebody_may_act_under_a_promise_that_runs(
+    case: Case, policy: Policy
+) -> None:
+    table = TRACKS[case.track]
+    assert case.role in acting(table, case.stage), "who holds it can bring it on"
+    assert allowed_actions(case, officer(case.holder, case.role))
+    clock = case.clock(dict(table.waits)[case.stage])
+    assert clock is not None
+    assert case.track in policy.clocks[clock.name].tracks  # type: ignore[index]
+    assert clock.on_breach in ("promote", "supervise", "remind")
+    assert clock.warn_at, "it warns before it breaks"
+    assert clock.repeat is not None, "and says again that it is broken"
+
+
+@pytest.mark.parametrize("case", WAITING)
+def test_left_alone_it_is_promoted_and_supervised_and_told_without_end(case: Case) -> None:
+    climbed = [case, *(after for after, _ in breaches(case, NOON))]
+    for before, after in pairwise(climbed):
+        assert after.is_open
+        assert (after.supervised, after.tier) != (before.supervised, before.tier)
+        assert any(clock.repeat for clock in after.clocks), "never in silence on the way"
+    last = climbed[-1]
+    assert last.supervised > 0
+    for clock in last.clocks:
+        assert clock.on_breach in ("supervise", "remind", "none")
+        assert clock.on_breach == "none" or clock.repeat is not None
+    assert any(clock.on_breach == "supervise" and clock.answered for clock in last.clocks)
+    if "tier" in {clock.name for clock in case.clocks}:
+        assert last.tier is not None
+        assert next_tier(last.tier) is None
+        assert [tier for tier in LADDER if tier in last.promotions] == list(LADDER[:-1])
+
+
+REMINDED_ONLY = {
+    ("service", "resolved"),
+    *((track, "registered") for track in AT_THE_DESK_ONLY),
+}
+"""Once answered, nothing supervises these: owner and level above are reminded without end."""
+
+
+@pytest.mark.parametrize("case", [one for one in WAITING if "handoff" not in str(one.id)])
+def test_answered_and_left_alone_it_is_still_told_without_end(case: Case) -> None:
+    answered = done(case, "reply", officer(CITY, "street_cadre", "city_dispatcher"))
+    if not answered.is_open:
+        assert case.track == "consult", "the answer was the matter, and ended it"
+        return
+    assert answered.clock(dict(TRACKS[case.track].waits)[answered.stage]) is not None
+    last = [answered, *(after for after, _ in breaches(answered, NOON))][-1]
+    assert any(clock.on_breach in ("supervise", "remind") and clock.repeat for clock in last.clocks)
+    assert (last.supervised == 0) is ((case.track, case.stage) in REMINDED_ONLY)
