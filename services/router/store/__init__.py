@@ -1,5 +1,5 @@
 """Every SQL statement of the router; one function, one statement."""
 
-from services.router.store import blocked, cases, census, commands, history, policy, queues
+from services.router.store import blocked, cases, census, commands, history, policy, queues, waiting
 
-__all__ = ["blocked", "cases", "census", "commands", "history", "policy", "queues"]
+__all__ = ["blocked", "cases", "census", "commands", "history", "policy", "queues", "waiting"]
