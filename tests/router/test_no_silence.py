@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import pytest
 
+from services.router import tracks_page
 from services.router.decisions.case import Case, Clock
 from services.router.decisions.policy import Policy
 from services.router.decisions.tracks import AT_THE_DESK_ONLY, TRACKS
@@ -143,3 +144,39 @@ def test_answered_and_left_alone_it_is_still_told_without_end(case: Case) -> Non
     last = [answered, *(after for after, _ in breaches(answered, NOON))][-1]
     assert any(clock.on_breach in ("supervise", "remind") and clock.repeat for clock in last.clocks)
     assert (last.supervised == 0) is ((case.track, case.stage) in REMINDED_ONLY)
+
+
+# ---------------------------------------------------------------- docs/tracks.md
+
+
+def test_the_page_is_current() -> None:
+    says = "say: python -m services.router.tracks_page"
+    assert tracks_page.FILE.read_text(encoding="utf-8") == tracks_page.render(), says
+
+
+@pytest.mark.parametrize("case", WAITING)
+def test_the_page_names_the_promises_that_run(case: Case, policy: Policy) -> None:
+    told = tracks_page.running(TRACKS[case.track], policy)[case.stage]
+    names = {rule.name for rule in told}
+    assert {clock.name for clock in case.clocks} <= names
+    # What may be missing hangs on the case: a visit that was paid, a place without a grid.
+    assert names - {clock.name for clock in case.clocks} <= {"verify"}
+
+
+def test_the_page_shows_every_state_of_every_track_and_its_commands(policy: Policy) -> None:
+    lines = tracks_page.render().splitlines()
+    assert set(tracks_page.ORDER) == TRACKS.keys()
+    for name, table in TRACKS.items():
+        for stage in table.reached() - TERMINAL:
+            row = f"| {tracks_page.words(name)} | {tracks_page.words(stage)} | "
+            (found,) = [line for line in lines if line.startswith(row)]
+            assert f"**{dict(table.waits)[stage]}**" in found
+            assert "`casegrid_" in found
+        start = lines.index(f"## {tracks_page.words(name)}")
+        drawn = lines[start : lines.index("```", start)]
+        for step in table.steps:
+            for source in step.sources:
+                for target in set(step.targets) - {source}:
+                    arrow = f"    {source} --> {target} : "
+                    (line,) = [one for one in drawn if one.startswith(arrow)]
+                    assert step.command in line.removeprefix(arrow).split(", ")

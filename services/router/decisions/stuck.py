@@ -77,11 +77,11 @@ STUCK_QUEUES: Final[tuple[StuckQueue, ...]] = (
     of_cases("call_back", "resolved: the resident is called before they are closed",
              "hotline_agent", "callback"),
     StuckQueue(
-        "held",
-        "assigned or signed, and not resolved",
+        "open",
+        "open cases, by tier, track and state",
         "router",
         "holder",
-        "tier",
+        None,
         ("casegrid_router_open_cases",),
     ),
     StuckQueue(
