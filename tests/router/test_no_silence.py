@@ -21,11 +21,13 @@ from services.router.decisions.workflow import allowed_actions
 from shared.divisions import CITY, LADDER, next_tier
 from shared.events import Stage, Track
 from tests.router.stories import (
+    BUS,
     DISPUTE,
     FIRE,
     NOON,
     QUESTION,
     RUBBISH,
+    WISH,
     done,
     officer,
     opened,
@@ -106,6 +108,24 @@ def test_in_every_stage_somebody_may_act_under_a_promise_that_runs(
     assert clock.on_breach in ("promote", "supervise", "remind")
     assert clock.warn_at, "it warns before it breaks"
     assert clock.repeat is not None, "and says again that it is broken"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(opened(unclear(CITY)), id="nobody knows where"),
+        pytest.param(opened(sure(BUS)), id="begins at the top"),
+        pytest.param(opened(sure(WISH), contact=False), id="nobody to call back"),
+        pytest.param(done(opened(sure(RUBBISH)), "pause"), id="stands still"),
+        pytest.param(done(opened(sure(RUBBISH)), "extend"), id="asks for more time"),
+        pytest.param(done(opened(sure(RUBBISH)), "return"), id="was given back"),
+    ],
+)
+def test_wherever_it_begins_and_whatever_it_waits_for_it_ends_in_supervision(case: Case) -> None:
+    last = [after for after, _ in breaches(case, NOON)][-1]
+    assert last.supervised > 0
+    assert last.pause is None, "an agreed pause ends by itself"
+    assert any(clock.repeat for clock in last.clocks if clock.answered), "and is said again"
 
 
 @pytest.mark.parametrize("case", WAITING)
