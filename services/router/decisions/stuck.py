@@ -22,7 +22,7 @@ WaitsFor = Literal[
 WAITS_FOR: Final[tuple[WaitsFor, ...]] = get_args(WaitsFor)
 WAITING: Final = "casegrid_router_waiting_cases"
 WAITING_AGE: Final = "casegrid_router_waiting_oldest_seconds"
-Keeper = Literal["intake", "router", "escalation", "analytics", "each service"]
+Keeper = Literal["intake", "router", "escalation", "each service"]
 
 
 class Wait(NamedTuple):
