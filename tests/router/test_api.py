@@ -44,6 +44,7 @@ from tests.router.stories import (
     MINUTE,
     NEXT_COMMUNITY,
     NEXT_GRID,
+    NEXT_STREET,
     NOON,
     RUBBISH,
     STREET,
@@ -471,6 +472,23 @@ async def test_a_queue_lists_cases_held_and_clocks_owned_by_due_time_page_by_pag
     assert page["owned"] == {"reply": len(owned)}
     one = next(line for line in lines if line["clock"] == "reply")
     assert one["role"] == "street_cadre"
+
+
+async def test_a_find_of_the_grid_stands_in_the_streets_queue_at_once_and_takes_its_command(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    find = receipt(RUBBISH, GRID, channel="grid_patrol", contact=False)
+    await router.hear(Said(find, A))
+    (line,) = (await asked(client, f"/queues/{STREET}", STREET))["entries"]
+    assert (line["case"], line["holder"], line["clock"]) == (str(A), GRID, "reply")
+    body = {"command": "promote", "reason": "beyond_authority", "to": "street"}
+    roles = ("street_dispatcher",)
+    answer = await given(client, A, body, division=NEXT_STREET, roles=roles)
+    assert answer.status_code == 404, "another street's officers do not know of it"
+    answer = await given(client, A, body, key="key-2", division=STREET, roles=roles)
+    assert answer.status_code == 200, answer.text
+    (line,) = (await asked(client, f"/queues/{STREET}", STREET))["entries"]
+    assert (line["why"], line["holder"]) == ("held", STREET)
 
 
 async def test_an_emergency_that_waits_stands_above_what_is_overdue(

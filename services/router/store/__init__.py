@@ -8,7 +8,18 @@ from services.router.store import (
     history,
     policy,
     queues,
+    waiting,
     whistles,
 )
 
-__all__ = ["blocked", "cases", "census", "commands", "history", "policy", "queues", "whistles"]
+__all__ = [
+    "blocked",
+    "cases",
+    "census",
+    "commands",
+    "history",
+    "policy",
+    "queues",
+    "waiting",
+    "whistles",
+]

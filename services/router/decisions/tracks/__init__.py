@@ -154,13 +154,22 @@ WITH_TASKS = (
     Step("call_conference", UNRESOLVED, (), CONVENERS, guards=("disputed",)),
     Step(
         "conference_decides",
-        UNRESOLVED,
+        WAITING,
+        ("assigned",),
+        CONVENERS,
+        where="task",
+        guards=("confers",),
+        fulfils=("dispatch",),
+        starts=("received", "assigned", "entered_tier"),
+    ),
+    Step(
+        "conference_decides",
+        HELD,
         # Who has it already may be told to keep it.
         ("assigned", "signed"),
         CONVENERS,
         where="task",
         guards=("confers",),
-        fulfils=("dispatch",),
         starts=("received", "assigned", "entered_tier"),
     ),
 )
