@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from services.router.api import cases, commands, policy, queues, registry
+from services.router.api import accounts, cases, commands, policy, queues, registry
 
 __all__ = ["routes"]
 
 routes = APIRouter()
-for part in (cases, commands, queues, registry, policy):
+for part in (cases, accounts, commands, queues, registry, policy):
     routes.include_router(part.routes)
