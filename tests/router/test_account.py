@@ -58,11 +58,17 @@ class Accounted(Life):
     def __init__(self) -> None:
         super().__init__()
         self.account = Account(self.policy)
+        self.kept_from = Account(self.policy)
+        self.steps = 0
 
     def remember(self, before: Case | None, decision: Changed) -> None:
         super().remember(before, decision)
         said = (decision.event, decision.transitions, decision.rule)
-        self.account.hear(Told(self.now, *said, "a role", GRID, self.case))
+        step = Told(self.now, *said, "a role", GRID, self.case)
+        self.account.hear(step)
+        self.steps += 1
+        if self.steps % 4 not in (2, 3):
+            self.kept_from.hear(step)  # who was shut out for a time
 
     @property
     def lines(self) -> list[Line]:
@@ -83,9 +89,13 @@ class Accounted(Life):
                 here = self.case.pause.since if clock.paused and self.case.pause else self.now
                 assert counted_by_the_calendar(line, here, line.due_at) == line.left
 
+    @property
+    def all_lines(self) -> list[Line]:
+        return [*self.lines, *self.kept_from.upto(self.now)]
+
     @invariant()
     def the_spans_of_a_promise_follow_one_another_without_a_hole(self) -> None:
-        for line in self.lines:
+        for line in self.all_lines:
             assert line.spans[0].start == line.start
             for one, next_one in zip(line.spans, line.spans[1:], strict=False):
                 assert one.start <= (one.end or one.start)
@@ -95,7 +105,7 @@ class Accounted(Life):
 
     @invariant()
     def what_is_counted_and_what_is_left_is_the_limit(self) -> None:
-        for line in self.lines:
+        for line in self.all_lines:
             counted = sum(span.counted for span in line.spans)
             assert line.left >= 0
             assert counted + line.left == line.amount + sum(one.amount for one in line.added)

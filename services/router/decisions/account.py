@@ -257,12 +257,14 @@ class Account:
         self.stretch(kept, start, (again,), step, due_at=due.at)
         for change in clocks.changes_since(rule.name, case, start, policy):
             due = self.counted_in(kept, due, change, step)
+        still = case.pause.since if clock.paused and case.pause is not None else None
         if due.at != clock.due_at:
-            had = self.left(kept, step.at, due.at)
-            self.add(kept, "grace", self.left(kept, step.at, clock.due_at) - had, step)
-            self.stretch(kept, step.at, (again,), step)
-        if clock.paused and case.pause is not None:
-            self.stretch(kept, case.pause.since, ("paused",), step, paused=True)
+            moment = still or step.at
+            had = self.left(kept, moment, due.at)
+            self.add(kept, "grace", self.left(kept, moment, clock.due_at) - had, step)
+            self.stretch(kept, moment, (again,), step)
+        if still is not None:
+            self.stretch(kept, still, ("paused",), step, paused=True)
 
     def counted_in(self, kept: Kept, due: Due, change: Span | clocks.Granted, step: Told) -> Due:
         """A pause or an extension that came before this promise was made, and since its start."""
