@@ -6,6 +6,9 @@
     due_within_duty(…)                the same, from the opening when it comes at night
     resumed(promised, unit, pause, …) when it is due after it stood still for a while
     explain(start, limit, calendar)   the stretches of time that were counted
+    stretches(start, end, unit, …)    the same between any two moments
+    opening(start, duty, calendar)    from when a limit is counted that waits for duty hours
+    left(moment, due_at, unit, …)     what of a promise is left at a moment
 
 How the units count, and why:
 
@@ -223,9 +226,9 @@ def due_within_duty(start: datetime, limit: Limit, duty: DutyHours, calendar: Ca
     """
     if start.tzinfo is None:
         raise ValueError("a start needs its time zone")
-    opening = _opening(start, duty, calendar)
-    promised = due(opening.at, limit, calendar)
-    return Due(promised.at, opening.provisional or promised.provisional)
+    begins = opening(start, duty, calendar)
+    promised = due(begins.at, limit, calendar)
+    return Due(promised.at, begins.provisional or promised.provisional)
 
 
 def resumed(promised: Due, unit: Unit, pause: Span, calendar: Calendar) -> Due:
@@ -259,7 +262,7 @@ def resumed(promised: Due, unit: Unit, pause: Span, calendar: Calendar) -> Due:
     return Due(calendar._utc(last, time), promised.provisional or provisional)
 
 
-def _opening(start: datetime, duty: DutyHours, calendar: Calendar) -> Due:
+def opening(start: datetime, duty: DutyHours, calendar: Calendar) -> Due:
     """`start` itself within the duty hours, else the moment when they next begin."""
     today, time = calendar._local(start)
     day, provisional = (today, False) if duty.every_day else calendar._workday(today, 0)
@@ -279,22 +282,33 @@ def explain(start: datetime, limit: Limit, calendar: Calendar) -> tuple[Span, ..
     ValueError like `due`.
     """
     end = due(start, limit, calendar).at
+    if limit.unit is Unit.CALENDAR_DAYS:
+        first, _ = calendar._local(start)
+        midnight, counted = calendar._utc(first, DAY), calendar._utc(first + limit.amount, DAY)
+        return (Span(midnight, counted), Span(counted, end))[: 1 + (counted < end)]
+    return stretches(start, end, limit.unit, calendar)
+
+
+def stretches(start: datetime, end: datetime, unit: Unit, calendar: Calendar) -> tuple[Span, ...]:
+    """The stretches of time between two moments that count in a unit, in order.
+
+    Of days, working or not, none counts on which the first moment lies.
+    """
     first, _ = calendar._local(start)
     last, _ = calendar._local(end - _MICROSECOND)
-    midnight = calendar._utc(first, DAY)
-    hours: tuple[Segment, ...]
-    match limit.unit:
+    begin, hours = start.astimezone(UTC), calendar.working_hours
+    match unit:
         case Unit.SECONDS | Unit.MINUTES | Unit.HOURS:
-            return (Span(start.astimezone(UTC), end),)
+            return (Span(begin, end),) if begin < end else ()
         case Unit.CALENDAR_DAYS:
-            counted = calendar._utc(first + limit.amount, DAY)
-            return (Span(midnight, counted), Span(counted, end))[: 1 + (counted < end)]
+            midnight = calendar._utc(first, DAY)
+            return (Span(midnight, end),) if midnight < end else ()
         case Unit.WORKING_DAYS:
-            begin, hours = midnight, (Segment(0, DAY),)
+            begin, hours = calendar._utc(first, DAY), (Segment(0, DAY),)
         case Unit.WORKING_HOURS:
-            begin, hours = start.astimezone(UTC), calendar.working_hours
+            pass
         case _:
-            assert_never(limit.unit)
+            assert_never(unit)
     spans = (
         Span(max(begin, calendar._utc(day, opens)), min(end, calendar._utc(day, closes)))
         for day in range(first, last + 1)
@@ -302,6 +316,28 @@ def explain(start: datetime, limit: Limit, calendar: Calendar) -> tuple[Span, ..
         for opens, closes in hours
     )
     return tuple(span for span in spans if span.start < span.end)
+
+
+def left(moment: datetime, due_at: datetime, unit: Unit, calendar: Calendar) -> int:
+    """What of a promise is left at a moment: microseconds, of days those to come; 0 if it is late.
+
+    A pause leaves it as it is. Of days, the one that runs has been counted already; a pause that
+    lasts over the last of them gives that one back.
+    """
+    if moment >= due_at:
+        return 0
+    match unit:
+        case Unit.SECONDS | Unit.MINUTES | Unit.HOURS:
+            return (due_at - moment) // _MICROSECOND
+        case Unit.WORKING_HOURS:
+            return calendar._worked(moment, due_at)
+        case Unit.CALENDAR_DAYS | Unit.WORKING_DAYS:
+            today, _ = calendar._local(moment)
+            last, _ = calendar._local(due_at - _MICROSECOND)
+            days = last - today
+            return days if unit is Unit.CALENDAR_DAYS else calendar._workdays(today + 1, last)
+        case _:
+            assert_never(unit)
 
 
 def parse_duty(text: str, calendar: Calendar) -> DutyHours:

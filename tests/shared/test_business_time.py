@@ -7,6 +7,7 @@ The oracle shares nothing with the code it judges: its days come from the packag
 import csv
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
+from fractions import Fraction
 from itertools import pairwise
 
 import chinese_calendar
@@ -23,9 +24,11 @@ from shared.business_time import (
     due,
     due_within_duty,
     explain,
+    left,
     parse_calendar,
     parse_duty,
     resumed,
+    stretches,
 )
 from shared.durations import Limit, Unit, parse_limit
 
@@ -395,6 +398,29 @@ def test_the_counted_stretches_add_up_to_the_limit(start: datetime, limit: Limit
         case _:
             assert spans[0].start == start
             assert len(spans) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(starts, limits, st.fractions(0, 1))
+def test_what_is_left_at_a_moment_is_what_is_still_to_be_counted(
+    start: datetime, limit: Limit, part: Fraction
+) -> None:
+    end = due(start, limit, CALENDAR).at
+    moment = start + (end - start) * float(part)
+    found = left(moment, end, limit.unit, CALENDAR)
+    spans = stretches(moment, end, limit.unit, CALENDAR)
+    to_come = sum((span.end - span.start for span in spans), timedelta())
+    at_first = left(start, end, limit.unit, CALENDAR)
+    match limit.unit:
+        case Unit.WORKING_DAYS:
+            assert (found, at_first) == (len(spans), limit.amount)
+        case Unit.CALENDAR_DAYS:
+            assert found == to_come.days
+            moved = end - explain(start, limit, CALENDAR)[0].end
+            assert at_first == limit.amount + moved.days
+        case _:
+            assert found * timedelta(microseconds=1) == to_come
+    assert left(end, end, limit.unit, CALENDAR) == 0
 
 
 # --- standing still ------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from services.router.decisions.case import Case, Clock, Extension, Pause, but
 from services.router.decisions.policy import ClockRule, ClockWhen, Policy, elapsed
 from services.router.decisions.routing import apart_from_accused, holder_for, office_for
 from services.router.decisions.tasks import Task
-from shared.business_time import Due, Span, due, due_within_duty, resumed
+from shared.business_time import Due, DutyHours, Span, due, due_within_duty, opening, resumed
 from shared.divisions import CITY, Tier, dispatcher_of, is_within, next_tier, tier_of
 from shared.durations import Limit, Unit
 from shared.events import OnBreach, promise_of
@@ -147,30 +147,47 @@ def accused_within(case: Case) -> bool:
 
 def due_of(rule: ClockRule, case: Case, start: datetime, policy: Policy) -> Promise:
     """When a clock that starts at `start` is due, with all that changed its time since."""
-    if rule.name == PAUSE:
-        assert case.pause is not None
-        return Promise(case.pause.until, False, in_seconds(case.pause.until - start))
+    return min(dues_of(rule, case, start, policy), key=lambda one: one.at)
+
+
+def dues_of(rule: ClockRule, case: Case, start: datetime, policy: Policy) -> list[Promise]:
+    """The same of every limit that the promise has; the earliest counts."""
     first = first_due_of(rule, case, start, policy)
-    lasted = [lengthened(one, rule.name, case, start, policy) for one in first]
-    return min(lasted, key=lambda one: one.at)
+    return [lengthened(one, rule.name, case, start, policy) for one in first]
 
 
 def first_due_of(rule: ClockRule, case: Case, start: datetime, policy: Policy) -> list[Promise]:
     """The due times that were promised at the start; the earliest counts."""
+    if rule.name == PAUSE:
+        assert case.pause is not None
+        return [Promise(case.pause.until, False, in_seconds(case.pause.until - start))]
     legal = case.category in policy.settings.first_tier.legal_route
     limit = rule.limit_for(case.urgency, legal_route=legal)
     if limit is None:
         return tier_dues(case, start, policy)
-    duty = policy.settings.duty_hours
-    if (
-        rule.name in duty.apply_to.clocks
-        and case.urgency in duty.apply_to.urgency
-        and not duty.around_the_clock
-    ):
-        at_the_grid = rule.owner == "grid_team" or case.tier is Tier.GRID
-        hours = policy.duty_hours["grid" if at_the_grid else "offices"]
+    hours = duty_hours_of(rule, case, policy)
+    if hours is not None:
         return [Promise(*due_within_duty(start, limit, hours, policy.calendar), limit)]
     return [Promise(*due(start, limit, policy.calendar), limit)]
+
+
+def duty_hours_of(rule: ClockRule, case: Case, policy: Policy) -> DutyHours | None:
+    """The hours that a promise waits for when it begins outside them; None: it waits for none."""
+    duty = policy.settings.duty_hours
+    if (
+        rule.name not in duty.apply_to.clocks
+        or case.urgency not in duty.apply_to.urgency
+        or duty.around_the_clock
+    ):
+        return None
+    at_the_grid = rule.owner == "grid_team" or case.tier is Tier.GRID
+    return policy.duty_hours["grid" if at_the_grid else "offices"]
+
+
+def counted_from(rule: ClockRule, case: Case, start: datetime, policy: Policy) -> datetime:
+    """From when a promise that starts at `start` is counted: then, or from the next opening."""
+    hours = duty_hours_of(rule, case, policy)
+    return start if hours is None else opening(start, hours, policy.calendar).at
 
 
 def tier_dues(case: Case, start: datetime, policy: Policy) -> list[Promise]:
@@ -199,20 +216,36 @@ def in_seconds(length: timedelta) -> Limit:
 
 def lengthened(first: Promise, name: str, case: Case, start: datetime, policy: Policy) -> Promise:
     """What was promised, after the pauses and the extension that came since, in their order."""
-    changes: list[tuple[datetime, Span | timedelta]] = []
+    promise = Due(first.at, first.provisional)
+    for change in changes_since(name, case, start, policy):
+        promise = after_change(promise, first.limit.unit, change, policy)
+    return Promise(promise.at, promise.provisional, first.limit)
+
+
+class Granted(NamedTuple):
+    """More time that was given at a moment."""
+
+    start: datetime
+    by: timedelta
+
+
+def changes_since(name: str, case: Case, start: datetime, policy: Policy) -> list[Span | Granted]:
+    """The pauses that are over and the extension that changed a promise since its start."""
+    changes: list[Span | Granted] = []
     if name in policy.settings.escalation.pause.clocks:
-        changes += [(pause.start, pause) for pause in case.pauses if pause.start >= start]
+        changes += [pause for pause in case.pauses if pause.start >= start]
     extension = case.extension
     granted = None if extension is None else extension.granted_at
     if name in EXTENDED and extension is not None and granted is not None and granted >= start:
-        changes.append((granted, extension.by))
-    promise = Due(first.at, first.provisional)
-    for _, change in sorted(changes, key=lambda one: one[0]):
-        if isinstance(change, Span):
-            promise = resumed(promise, first.limit.unit, change, policy.calendar)
-        else:
-            promise = Due(promise.at + change, promise.provisional)
-    return Promise(promise.at, promise.provisional, first.limit)
+        changes.append(Granted(granted, extension.by))
+    return sorted(changes, key=lambda one: one.start)
+
+
+def after_change(promise: Due, unit: Unit, change: Span | Granted, policy: Policy) -> Due:
+    """When it is due after one pause or extension."""
+    if isinstance(change, Span):
+        return resumed(promise, unit, change, policy.calendar)
+    return Due(promise.at + change.by, promise.provisional)
 
 
 def warnings(start: datetime, due_at: datetime, policy: Policy) -> tuple[datetime, ...]:
