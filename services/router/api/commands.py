@@ -68,7 +68,8 @@ async def post_command(
             answer = await commands.give(
                 tx,
                 case_id,
-                OFFICER_COMMAND.dump_json(command),
+                # Without what was left unsaid: a field of a later version makes no other body.
+                OFFICER_COMMAND.dump_json(command, exclude_defaults=True),
                 who,
                 idempotency_key,
                 seen,
