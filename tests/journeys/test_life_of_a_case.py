@@ -160,6 +160,24 @@ def test_what_is_not_for_us_is_told_the_right_door(city: City) -> None:
     eventually(lambda: city.receipt(petition), lambda r: r["where"]["stage"] == "closed")
 
 
+def test_the_resident_reads_what_he_was_told_and_nobody_else_does(city: City) -> None:
+    petition = city.submit(**HEAP)
+    case = city.case(petition["id"])
+    given(city, case, CADRE, command="reply", text="今天清理，由网格负责", note="他很着急")
+    seen = eventually(lambda: city.receipt(petition), lambda r: "answers" in r)["answers"]
+    url = city.stack.url("router") + seen["path"]
+
+    def read(token: str, where: str = url) -> Any:
+        return city.http.get(where, headers={"Authorization": f"Bearer {token}"})
+
+    told = eventually(lambda: read(seen["token"]).json()["answers"], bool)
+    assert [one["text"]["zh"] for one in told] == ["今天清理，由网格负责"]
+    assert "着急" not in read(seen["token"]).text
+    other = city.case(city.submit(**HEAP)["id"])
+    assert read(seen["token"], url.replace(case["id"], other["id"])).status_code in (403, 404)
+    assert read(seen["token"], url.replace("/answers", "/history")).status_code in (401, 403)
+
+
 def test_what_nobody_touched_is_taken_back_and_what_is_given_stands_in_ones_own_queue(
     city: City,
 ) -> None:

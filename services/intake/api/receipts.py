@@ -22,10 +22,14 @@ from services.intake.store import additions, receipts
 from services.intake.store.additions import KeptRating, Urgings
 from services.intake.store.receipts import Found
 from shared.http import Problem, json, process_of
+from shared.identity import issue_resident
 from shared.postgres import Transaction
+from shared.settings import Settings
 
 Code = Annotated[str, Query(description="the query code that came with the number")]
 NO_CODE = "-" * 8
+ANSWERS_SECONDS = 900
+"""[ours] So long a receipt opens the answers; whoever reads on asks for the receipt again."""
 
 
 @routes.get("/petitions/{number}", tags=["receipts"], summary="How far a petition got")
@@ -65,7 +69,26 @@ async def receipt(request: Request, number: str, code: Code) -> Response:
         | may_do(seen, urged, rated, rules, now)
         | ({"registered": found.registered._asdict()} if found.registered else {})
         | whom_to_call(found, shelf.policy)
+        | where_the_answers_are(found, process.settings)
     )
+
+
+def where_the_answers_are(found: Found, settings: Settings) -> dict[str, object]:
+    """What the router shows to whoever holds this receipt: the words are kept there alone. [F40]
+
+    Nothing where there is no case yet, or where this stack issues no tokens.
+    """
+    if found.receipt.stage is None or settings.token_secret is None:
+        return {}
+    secret = settings.token_secret.get_secret_value()
+    return {
+        "answers": {
+            "service": "router",
+            "path": f"/cases/{found.petition_id}/answers",
+            "token": issue_resident(secret, found.petition_id, ANSWERS_SECONDS),
+            "seconds": ANSWERS_SECONDS,
+        }
+    }
 
 
 def may_do(
