@@ -597,3 +597,10 @@ def test_the_street_sees_what_a_grid_finds_and_may_command_it_at_once() -> None:
     assert {"reroute", "promote", "classify"} <= set(allowed_actions(found, street))
     taken = done(found, command("reroute", division=STREET, reason="competence"), street)
     assert taken.tier is Tier.STREET
+
+
+def test_a_small_firms_legal_question_stands_in_the_queue_of_the_legal_service() -> None:
+    case = opened(sure("C05", STREET))
+    assert (case.track, case.holder, case.office) == ("consult", STREET, "legal-service")
+    answered = done(case, command("answer", text="劳动合同可以这样改"), officer(STREET))
+    assert answered.stage == "closed"
