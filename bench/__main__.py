@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 
 from bench import city as city_run
+from bench import lives as living
 from bench import overload as overloading
 from bench import overload_report, report
 from bench.run import Options, run
@@ -117,6 +119,30 @@ def overload(
     )
     if result.complaints:
         raise typer.Exit(1)
+
+
+@app.command()
+def lives(
+    count: Annotated[int, typer.Option(min=10, max=100_000, help="cases")] = 1_000,
+    data: Annotated[Path, typer.Option(help="where the run keeps its files")] = Path(
+        ".casegrid/bench-lives"
+    ),
+) -> None:
+    """Whole lives of twelve events a second, through the router's handlers, and their bytes.
+
+    Example:
+
+        python -m bench lives --count 2000
+    """
+    done = asyncio.run(living.live(data, count))
+    if done.refused or done.events != 12 * done.lives:
+        typer.echo(f"{done.refused} commands were refused, {done.events} events said", err=True)
+        raise typer.Exit(1)
+    typer.echo(
+        f"{done.per_second:,.1f} lives a second ({done.events / done.seconds:,.0f} events);"
+        f" an event has {done.event_bytes:,.0f} bytes ({done.opened_bytes:,.0f} when opened,"
+        f" {done.largest_bytes:,} at most), a step of the history {done.history_bytes:,.0f}"
+    )
 
 
 @app.command()

@@ -4,7 +4,11 @@
     parse_duty("07:00-21:00", …)      when somebody is there
     due(start, limit, calendar)       the promise, and whether it may still change
     due_within_duty(…)                the same, from the opening when it comes at night
+    resumed(promised, unit, pause, …) when it is due after it stood still for a while
     explain(start, limit, calendar)   the stretches of time that were counted
+    stretches(start, end, unit, …)    the same between any two moments
+    opening(start, duty, calendar)    from when a limit is counted that waits for duty hours
+    left(moment, due_at, unit, …)     what of a promise is left at a moment
 
 How the units count, and why:
 
@@ -137,15 +141,14 @@ class Calendar:
             provisional = provisional or table.provisional
         return table.workdays[number], provisional
 
-    def _after_working_hours(self, start: datetime, hours: int) -> tuple[int, int, bool]:
-        """The day and time when so much is worked; whether a provisional year was asked."""
+    def _after_work(self, start: datetime, amount: int) -> tuple[int, int, bool]:
+        """The day and time when so many microseconds are worked; whether a provisional year was
+        asked."""
         day, time = self._local(start)
         first, _ = self._workday(day, 0)
-        worked = hours * 60 * MINUTE
+        worked = amount
         if first == day:
-            for begin, end in self.working_hours:
-                if time > begin:
-                    worked += min(time, end) - begin
+            worked += self._worked_until(time)
         # Used up exactly, it ends at closing and not at the next opening: hence the - 1 and + 1.
         days, rest = divmod(worked - 1, self._worked_per_day)
         last, provisional = self._workday(day, days)
@@ -154,6 +157,25 @@ class Calendar:
                 break
             rest -= end - begin
         return last, begin + rest + 1, provisional
+
+    def _worked_until(self, time: int) -> int:
+        """What is worked of a working day by this time of it."""
+        return sum(min(time, end) - begin for begin, end in self.working_hours if time > begin)
+
+    def _worked(self, start: datetime, end: datetime) -> int:
+        """The microseconds worked between two moments."""
+        first, begin = self._local(start)
+        last, finish = self._local(end)
+        worked = self._workdays(first, last - 1) * self._worked_per_day
+        for day, time, sign in ((first, begin, -1), (last, finish, 1)):
+            if self.is_workday(date.fromordinal(day)):
+                worked += sign * self._worked_until(time)
+        return worked
+
+    def _workdays(self, first: int, last: int) -> int:
+        """How many working days there are from one day to another, both counted."""
+        days = range(first, last + 1)
+        return sum(self.is_workday(date.fromordinal(day)) for day in days)
 
     @cached_property
     def _worked_per_day(self) -> int:
@@ -191,7 +213,7 @@ def due(start: datetime, limit: Limit, calendar: Calendar) -> Due:
             last, provisional = calendar._workday(first + 1, limit.amount - 1)
             time = calendar.working_hours[-1].closes
         case Unit.WORKING_HOURS:
-            last, time, provisional = calendar._after_working_hours(start, limit.amount)
+            last, time, provisional = calendar._after_work(start, limit.amount * 60 * MINUTE)
         case _:
             assert_never(limit.unit)
     return Due(calendar._utc(last, time), provisional)
@@ -204,12 +226,43 @@ def due_within_duty(start: datetime, limit: Limit, duty: DutyHours, calendar: Ca
     """
     if start.tzinfo is None:
         raise ValueError("a start needs its time zone")
-    opening = _opening(start, duty, calendar)
-    promised = due(opening.at, limit, calendar)
-    return Due(promised.at, opening.provisional or promised.provisional)
+    begins = opening(start, duty, calendar)
+    promised = due(begins.at, limit, calendar)
+    return Due(promised.at, begins.provisional or promised.provisional)
 
 
-def _opening(start: datetime, duty: DutyHours, calendar: Calendar) -> Due:
+def resumed(promised: Due, unit: Unit, pause: Span, calendar: Calendar) -> Due:
+    """When a promise is due that stood still for a while: what was left of it is left again. [ours]
+
+    Elapsed time and working hours are left to the microsecond. Of days as many are left as were to
+    come on the day on which the pause began: days of which a part was paused are not counted off.
+    A pause that begins when the promise is due already changes nothing.
+    """
+    if pause.start >= promised.at:
+        return promised
+    today, _ = calendar._local(pause.end)
+    began, _ = calendar._local(pause.start)
+    ends, _ = calendar._local(promised.at - _MICROSECOND)
+    match unit:
+        case Unit.SECONDS | Unit.MINUTES | Unit.HOURS:
+            return Due(promised.at + (pause.end - pause.start), promised.provisional)
+        case Unit.WORKING_HOURS:
+            left = calendar._worked(pause.start, promised.at)
+            last, time, provisional = calendar._after_work(pause.end, max(1, left))
+        case Unit.CALENDAR_DAYS:
+            last, provisional = calendar._workday(today + ends - began, 0)
+            time = DAY
+        case Unit.WORKING_DAYS:
+            time = calendar.working_hours[-1].closes
+            over = calendar._utc(today, time) <= pause.end
+            left = calendar._workdays(began + 1, ends) or int(over)
+            last, provisional = calendar._workday(today + (left > 0), max(0, left - 1))
+        case _:
+            assert_never(unit)
+    return Due(calendar._utc(last, time), promised.provisional or provisional)
+
+
+def opening(start: datetime, duty: DutyHours, calendar: Calendar) -> Due:
     """`start` itself within the duty hours, else the moment when they next begin."""
     today, time = calendar._local(start)
     day, provisional = (today, False) if duty.every_day else calendar._workday(today, 0)
@@ -229,22 +282,33 @@ def explain(start: datetime, limit: Limit, calendar: Calendar) -> tuple[Span, ..
     ValueError like `due`.
     """
     end = due(start, limit, calendar).at
+    if limit.unit is Unit.CALENDAR_DAYS:
+        first, _ = calendar._local(start)
+        midnight, counted = calendar._utc(first, DAY), calendar._utc(first + limit.amount, DAY)
+        return (Span(midnight, counted), Span(counted, end))[: 1 + (counted < end)]
+    return stretches(start, end, limit.unit, calendar)
+
+
+def stretches(start: datetime, end: datetime, unit: Unit, calendar: Calendar) -> tuple[Span, ...]:
+    """The stretches of time between two moments that count in a unit, in order.
+
+    Of days, working or not, none counts on which the first moment lies.
+    """
     first, _ = calendar._local(start)
     last, _ = calendar._local(end - _MICROSECOND)
-    midnight = calendar._utc(first, DAY)
-    hours: tuple[Segment, ...]
-    match limit.unit:
+    begin, hours = start.astimezone(UTC), calendar.working_hours
+    match unit:
         case Unit.SECONDS | Unit.MINUTES | Unit.HOURS:
-            return (Span(start.astimezone(UTC), end),)
+            return (Span(begin, end),) if begin < end else ()
         case Unit.CALENDAR_DAYS:
-            counted = calendar._utc(first + limit.amount, DAY)
-            return (Span(midnight, counted), Span(counted, end))[: 1 + (counted < end)]
+            midnight = calendar._utc(first, DAY)
+            return (Span(midnight, end),) if midnight < end else ()
         case Unit.WORKING_DAYS:
-            begin, hours = midnight, (Segment(0, DAY),)
+            begin, hours = calendar._utc(first, DAY), (Segment(0, DAY),)
         case Unit.WORKING_HOURS:
-            begin, hours = start.astimezone(UTC), calendar.working_hours
+            pass
         case _:
-            assert_never(limit.unit)
+            assert_never(unit)
     spans = (
         Span(max(begin, calendar._utc(day, opens)), min(end, calendar._utc(day, closes)))
         for day in range(first, last + 1)
@@ -252,6 +316,28 @@ def explain(start: datetime, limit: Limit, calendar: Calendar) -> tuple[Span, ..
         for opens, closes in hours
     )
     return tuple(span for span in spans if span.start < span.end)
+
+
+def left(moment: datetime, due_at: datetime, unit: Unit, calendar: Calendar) -> int:
+    """What of a promise is left at a moment: microseconds, of days those to come; 0 if it is late.
+
+    A pause leaves it as it is. Of days, the one that runs has been counted already; a pause that
+    lasts over the last of them gives that one back.
+    """
+    if moment >= due_at:
+        return 0
+    match unit:
+        case Unit.SECONDS | Unit.MINUTES | Unit.HOURS:
+            return (due_at - moment) // _MICROSECOND
+        case Unit.WORKING_HOURS:
+            return calendar._worked(moment, due_at)
+        case Unit.CALENDAR_DAYS | Unit.WORKING_DAYS:
+            today, _ = calendar._local(moment)
+            last, _ = calendar._local(due_at - _MICROSECOND)
+            days = last - today
+            return days if unit is Unit.CALENDAR_DAYS else calendar._workdays(today + 1, last)
+        case _:
+            assert_never(unit)
 
 
 def parse_duty(text: str, calendar: Calendar) -> DutyHours:

@@ -190,10 +190,24 @@ class PetitionReceived(Data):
 
 
 class PetitionSupplemented(Data):
-    """The resident added something; the words stay in intake."""
+    """The resident added something, or urged; the words stay in intake."""
 
     type: Literal["casegrid.petition.supplemented.v1"]
     received_at: AwareDatetime
+    urges: bool = False
+
+
+RatingReason = Literal["not_solved", "came_back", "wrong_answer", "slow", "unkind"]
+
+
+class PetitionRated(Data):
+    """What the resident says of how it was handled. `reason`: what is wrong, where something is."""
+
+    type: Literal["casegrid.petition.rated.v1"]
+    received_at: AwareDatetime
+    solved: bool
+    satisfied: bool
+    reason: RatingReason | None = None
 
 
 # ---------------------------------------------------------------- router.events
@@ -217,6 +231,11 @@ class ClockSnapshot(Data):
     repeat: Milliseconds | None = Field(default=None, alias="e")
     paused: bool = Field(default=False, alias="p")
     answered: bool = Field(default=False, alias="a")
+
+
+def promise_of(clock: str) -> str:
+    """Which promise a clock is: each task of a case has its own, `report_in/3`."""
+    return clock.partition("/")[0]
 
 
 class CaseSnapshot(Data):
@@ -251,6 +270,12 @@ class CaseSnapshot(Data):
     highest_tier: Tier | None = Field(default=None, alias="hi")
     reopened: int = Field(default=0, alias="ro")
     on_time: dict[str, bool] = Field(default_factory=dict, alias="ok")
+    paused: str | None = Field(default=None, alias="pa")
+    extended: bool = Field(default=False, alias="ex")
+    urged: int = Field(default=0, alias="ug")
+    called_back: str | None = Field(default=None, alias="cb")
+    satisfied: bool | None = Field(default=None, alias="sa")
+    not_accepted: str | None = Field(default=None, alias="na")
     outcome: Literal["solved", "handed_off"] | None = Field(default=None, alias="oc")
     closed: Milliseconds | None = Field(default=None, alias="cd")
     closing_tier: Tier | None = Field(default=None, alias="ct")
@@ -289,6 +314,27 @@ CaseEventType = Literal[
     "casegrid.case.handed_over.v1",
     "casegrid.case.order_refused.v1",
     "casegrid.case.republished.v1",
+    "casegrid.case.given.v1",
+    "casegrid.case.recalled.v1",
+    "casegrid.case.paused.v1",
+    "casegrid.case.resumed.v1",
+    "casegrid.case.extension_asked.v1",
+    "casegrid.case.extension_declined.v1",
+    "casegrid.case.extended.v1",
+    "casegrid.case.not_accepted.v1",
+    "casegrid.case.called_back.v1",
+    "casegrid.case.rated.v1",
+    "casegrid.case.reopened.v1",
+    "casegrid.case.whistle_asked.v1",
+    "casegrid.case.whistled.v1",
+    "casegrid.case.task_given.v1",
+    "casegrid.case.reported_in.v1",
+    "casegrid.case.task_refused.v1",
+    "casegrid.case.objection_decided.v1",
+    "casegrid.case.task_done.v1",
+    "casegrid.case.task_withdrawn.v1",
+    "casegrid.case.conference_called.v1",
+    "casegrid.case.conference_decided.v1",
 ]
 
 
@@ -324,7 +370,8 @@ class DeadlineBreached(Data):
 class NoticePosted(Data):
     """One digest: what is about to be late, or is late. Changes no case.
 
-    It is for an office in a division; unsaid, for the division's own desk.
+    It is for an office in a division; unsaid, for the division's own desk. `raised_from`: the
+    notice below that nobody took note of in time; this one is for the desk above.
     """
 
     type: Literal["casegrid.notice.posted.v1"]
@@ -336,6 +383,7 @@ class NoticePosted(Data):
     count: int
     oldest_due_at: AwareDatetime
     cases: tuple[UUID, ...]
+    raised_from: UUID | None = None
 
 
 # ---------------------------------------------------------------- policy.events
@@ -481,6 +529,7 @@ class PolicyPublished(Data):
 AnyEvent = Annotated[
     PetitionReceived
     | PetitionSupplemented
+    | PetitionRated
     | CaseChanged
     | DeadlineBreached
     | NoticePosted
@@ -494,7 +543,8 @@ ANY_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 OWNERS: dict[Topic, tuple[str, tuple[type[Data], ...]]] = {
     Topic.INTAKE: (
-        "intake", (PetitionReceived, PetitionSupplemented, CensusTaken, CensusDiffered),
+        "intake",
+        (PetitionReceived, PetitionSupplemented, PetitionRated, CensusTaken, CensusDiffered),
     ),
     Topic.ROUTER: ("router", (CaseChanged, CensusTaken, CensusDiffered)),
     Topic.ESCALATION: ("escalation", (DeadlineBreached, NoticePosted, CensusDiffered)),

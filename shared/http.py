@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -23,7 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import telemetry
-from shared.identity import Actor, NotIdentified, actor_of
+from shared.identity import Actor, NotIdentified, actor_of, resident_of
 from shared.postgres import WEATHER
 
 if TYPE_CHECKING:
@@ -127,14 +128,25 @@ def process_of(request: Request) -> Process:
     return process
 
 
+def not_identified(unknown: NotIdentified) -> Problem:
+    """No token that holds."""
+    return Problem(401, "not-identified", str(unknown), headers={"WWW-Authenticate": "Bearer"})
+
+
 def actor(request: Request) -> Actor:
     """Who asks. Raises a 401 `Problem`."""
     try:
         return actor_of(process_of(request).settings, request.headers.get("authorization"))
     except NotIdentified as unknown:
-        raise Problem(
-            401, "not-identified", str(unknown), headers={"WWW-Authenticate": "Bearer"}
-        ) from unknown
+        raise not_identified(unknown) from unknown
+
+
+def resident(request: Request) -> UUID | None:
+    """The petition whose resident asks; None if it is somebody else. Raises a 401 `Problem`."""
+    try:
+        return resident_of(process_of(request).settings, request.headers.get("authorization"))
+    except NotIdentified as unknown:
+        raise not_identified(unknown) from unknown
 
 
 def officer(request: Request) -> Actor:

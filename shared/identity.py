@@ -1,4 +1,4 @@
-"""Who acts: an `Actor` on every command, from a signed token.
+"""Who acts: an `Actor` on every command, from a signed token; and the resident of one petition.
 
 The development issuer of the local stack signs with a shared key (HS256). A full identity
 provider takes its place later; the `Actor` stays as it is.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import jwt
 
@@ -18,6 +20,8 @@ from shared.settings import Settings
 
 ISSUER = "casegrid-development"
 AUDIENCE = "casegrid"
+RESIDENTS = "resident"
+"""The audience of a resident's token: it opens his own petition to him, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,10 @@ class NotIdentified(Exception):
     """No token, or one that does not hold; the message says which."""
 
 
+class MeantForOthers(NotIdentified):
+    """A token that holds, but for another audience."""
+
+
 def issue(
     secret: str,
     subject: str,
@@ -72,39 +80,77 @@ def issue(
     lasts: timedelta = timedelta(hours=12),
 ) -> str:
     """A token of the development issuer. Raises `NotIdentified` without a key."""
-    if len(secret.encode()) < 32:
-        raise NotIdentified("CASEGRID_TOKEN_SECRET is not set (32 bytes or more): no issuer")
-    now = wall()
     claims = {
-        "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": subject,
-        "iat": now,
-        "exp": now + lasts,
         "roles": [role for role in roles if role != SYSTEM],
         "division": division,
         "office": office,
     }
-    return jwt.encode(claims, secret, algorithm="HS256")
+    return signed(secret, claims, lasts)
 
 
-def actor_of(settings: Settings, authorization: str | None) -> Actor:
-    """The actor of an `Authorization` header. Raises `NotIdentified`."""
+def issue_resident(secret: str, petition_id: UUID, seconds: int) -> str:
+    """A token for the resident of a petition, to read its answers; good for so many seconds.
+
+    It names nobody: who holds the receipt holds it. Raises `NotIdentified` without a key.
+    """
+    claims = {"aud": RESIDENTS, "sub": str(petition_id)}
+    return signed(secret, claims, timedelta(seconds=seconds))
+
+
+def signed(secret: str, claims: dict[str, Any], lasts: timedelta) -> str:
+    """A token that says this, until then. Raises `NotIdentified` without a key."""
+    if len(secret.encode()) < 32:
+        raise NotIdentified("CASEGRID_TOKEN_SECRET is not set (32 bytes or more): no issuer")
+    now = wall()
+    times = {"iss": ISSUER, "iat": now, "exp": now + lasts}
+    return jwt.encode(claims | times, secret, algorithm="HS256")
+
+
+def claims_of(settings: Settings, authorization: str | None, audience: str) -> dict[str, Any]:
+    """What the token of an `Authorization` header says. Raises `NotIdentified`.
+
+    One for another audience raises `MeantForOthers`.
+    """
     if settings.token_secret is None:
         raise NotIdentified("this service takes no tokens: CASEGRID_TOKEN_SECRET is not set")
     if authorization is None or not authorization.startswith("Bearer "):
         raise NotIdentified("send `Authorization: Bearer <token>`")
     try:
-        claims = jwt.decode(
+        claims: dict[str, Any] = jwt.decode(
             authorization.removeprefix("Bearer "),
             settings.token_secret.get_secret_value(),
             algorithms=["HS256"],
-            audience=AUDIENCE,
+            audience=audience,
             issuer=ISSUER,
             options={"require": ["exp", "iat", "sub"]},
         )
+    except jwt.InvalidAudienceError as other:
+        raise MeantForOthers("the token does not hold: InvalidAudienceError") from other
     except jwt.InvalidTokenError as wrong:
         raise NotIdentified(f"the token does not hold: {type(wrong).__name__}") from wrong
+    return claims
+
+
+def resident_of(settings: Settings, authorization: str | None) -> UUID | None:
+    """The petition whose resident asks; None for a token that is no resident's.
+
+    Raises `NotIdentified`.
+    """
+    try:
+        claims = claims_of(settings, authorization, RESIDENTS)
+    except MeantForOthers:
+        return None
+    try:
+        return UUID(claims["sub"])
+    except ValueError as wrong:
+        raise NotIdentified("the token names no petition") from wrong
+
+
+def actor_of(settings: Settings, authorization: str | None) -> Actor:
+    """The actor of an `Authorization` header. Raises `NotIdentified`."""
+    claims = claims_of(settings, authorization, AUDIENCE)
     roles = claims.get("roles")
     division = claims.get("division")
     if not isinstance(roles, list) or not isinstance(division, str):

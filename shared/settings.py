@@ -7,9 +7,10 @@ started by hand against an external Kafka or PostgreSQL needs nothing else.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import failpoints
@@ -60,6 +61,17 @@ class Settings(BaseSettings):
         " only behind a proxy that always sets it, for else anybody may write it",
     )
 
+    push_file: Path | None = Field(
+        default=None, description="escalation appends each notice to this file, as a line of JSON"
+    )
+    push_url: HttpUrl | None = Field(
+        default=None, description="escalation posts each notice to this URL; not with a push_file"
+    )
+    push_token: SecretStr | None = Field(
+        default=None, description="what is shown there: Authorization: Bearer …"
+    )
+    push_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="of each call there")
+
     clock_speed: float = Field(default=1.0, gt=0, description="promise seconds per second")
     clock_base: datetime | None = None
     clock_base_utc: datetime | None = None
@@ -91,6 +103,13 @@ class Settings(BaseSettings):
         if text:
             failpoints.plan_of(text)
         return text
+
+    @model_validator(mode="after")
+    def one_way_out(self) -> Self:
+        """A notice is pushed by one way: whether it got out has one answer."""
+        if self.push_file is not None and self.push_url is not None:
+            raise ValueError("set CASEGRID_PUSH_FILE or CASEGRID_PUSH_URL, not both")
+        return self
 
     def clock(self) -> Clock:
         """The clock of promises that all services of this stack share."""

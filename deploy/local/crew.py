@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -86,10 +86,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A queue that somebody works: a division's own, or an office's in a division."""
+    """A queue that somebody works: a division's own, or an office's in a division.
+
+    Two persons work at it: who checks what was done before it is closed is not who did it.
+    """
 
     division: str
     office: str | None = None
+    checks: bool = False
 
     @property
     def path(self) -> str:
@@ -101,7 +105,7 @@ class Desk:
     def token(self, secret: str) -> str:
         """The token of its officer."""
         roles = ("department_officer",) if self.office else ROLES[tier_of(self.division)]
-        who = f"crew-{self.office or 'desk'}-{self.division}"
+        who = f"crew-{self.office or 'desk'}-{self.division}{'-second' if self.checks else ''}"
         return issue(secret, who, roles, self.division, self.office, timedelta(hours=12))
 
 
@@ -225,7 +229,7 @@ class Crew:
         answer = await self.ask(
             "POST",
             f"/cases/{line['case']}/commands",
-            desk,
+            replace(desk, checks=command["command"] == "close"),
             content=orjson.dumps(command),
             headers={
                 "content-type": "application/json",

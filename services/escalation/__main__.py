@@ -33,7 +33,15 @@ SERVICE = Service(
     migrations=Path(__file__).parent / "migrations",
     routes=api.routes,
     hears=hears,
-    timers=(handlers.SWEEP, handlers.SAY_AGAIN, handlers.FIGURES, handlers.FORGET_ZEROS),
+    timers=(
+        handlers.SWEEP,
+        handlers.SAY_AGAIN,
+        handlers.RAISE,
+        handlers.PUSH,
+        handlers.FIGURES,
+        handlers.FORESEE,
+        handlers.FORGET_ZEROS,
+    ),
 )
 app = service_command(SERVICE)
 

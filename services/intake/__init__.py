@@ -1,4 +1,4 @@
 """Owns what a resident said and who they are, the reading of it, and the receipts.
 Hears router.events and policy.events.
-Says `petition.received` and `petition.supplemented`.
+Says `petition.received`, `petition.supplemented` and `petition.rated`.
 """

@@ -66,7 +66,7 @@ async def look(process: Process) -> float:
     """Each second: the figures, and old answers forgotten."""
     async with postgres.transaction(process.pool, "timer") as tx:
         await store.commands.forget_old(tx)
-        await measures.measure(tx, policies_of(process))
+        await measures.measure(tx, policies_of(process), process.clock.now())
     return 1.0
 
 

@@ -8,13 +8,11 @@ from uuid import UUID
 
 import typer
 
-from services.router.decisions.policy import PolicyRefused, parse_policy
-from services.router.decisions.policy.parts import Part
+from services.router.decisions.policy import Part, PartKind, PolicyRefused, parse_policy
 from services.router.handlers import petitions, policies
 from services.router.handlers.policies import Policies
 from shared import outbox, postgres
 from shared.command import complaints, console, read_settings, run
-from shared.events import PolicyPartKind
 
 FileOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False)]
 
@@ -28,7 +26,7 @@ def add_verbs(app: typer.Typer) -> None:
     app.command("replay")(replay)
 
 
-def chosen(given: dict[PolicyPartKind, Path | None]) -> dict[PolicyPartKind, Part]:
+def chosen(given: dict[PartKind, Path | None]) -> dict[PartKind, Part]:
     """The parts that the named files say; the project's own where none is named at all."""
     paths = {kind: path for kind, path in given.items() if path is not None}
     return policies.read_files(paths or policies.files())
@@ -53,6 +51,7 @@ def load(
     duties: FileOption = None,
     classes: FileOption = None,
     model: FileOption = None,
+    templates: FileOption = None,
     replace: Annotated[
         bool, typer.Option(help="take these files alone; else their rows are added")
     ] = False,
@@ -77,6 +76,7 @@ def load(
             "duties": duties,
             "classes": classes,
             "model": model,
+            "templates": templates,
         }
     )
     try:
@@ -86,7 +86,7 @@ def load(
     console.print(f"policy version {version} is loaded; the services follow within a second")
 
 
-async def load_(parts: dict[PolicyPartKind, Part], by: str, *, merge: bool) -> int:
+async def load_(parts: dict[PartKind, Part], by: str, *, merge: bool) -> int:
     """Load in one transaction of the router's database."""
     config = read_settings()
     clock = config.clock()

@@ -128,6 +128,7 @@ def test_what_a_case_adds(snapshot: CaseSnapshot, measures: dict[str, int]) -> N
     [
         pytest.param(clock("reply", 60_000), {}, None, id="due just now is not late"),
         pytest.param(clock("reply", 59_999), {}, "overdue:reply", id="past its time"),
+        pytest.param(clock("report_in/3", 59_999), {}, "overdue:report_in", id="of a task"),
         pytest.param(clock("reply", 0, paused=True), {}, None, id="paused"),
         pytest.param(clock("ask_review", 0, on_breach="lapse"), {}, None, id="a right lapses"),
         pytest.param(clock("object", 0, on_breach="none"), {}, None, id="nobody's promise"),

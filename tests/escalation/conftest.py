@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 import services.escalation
+from shared.identity import issue
 from shared.postgres import Pool, Transaction, migrate, open_pool
+from shared.settings import Settings
 from tests.servers import FreshDatabase
 
+Token = Callable[..., dict[str, str]]
+SECRET = "s" * 32
 MIGRATIONS = Path(services.escalation.__file__).parent / "migrations"
 
 
@@ -37,3 +41,21 @@ async def tx(pool: Pool) -> AsyncIterator[Transaction]:
     """A connection that commits each statement: for tests of one actor."""
     async with pool.acquire() as connection:
         yield connection
+
+
+@pytest.fixture
+def settings(escalation_dsn: str) -> Settings:
+    return Settings.model_validate({"database_url": escalation_dsn, "token_secret": SECRET})
+
+
+@pytest.fixture
+def token() -> Token:
+    """The header of an officer."""
+
+    def header(
+        division: str, *roles: str, subject: str = "officer-7", office: str | None = None
+    ) -> dict[str, str]:
+        issued = issue(SECRET, subject, roles or ("grid_head",), division, office)
+        return {"Authorization": f"Bearer {issued}"}
+
+    return header

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from services.escalation.__main__ import SERVICE
-from services.escalation.handlers import handle, show_figures, sweep_once
+from services.escalation.handlers import handle, raise_once, show_figures, sweep_once
 from shared.clock import Clock, wall
 from shared.http import create_app, cursor_of
-from shared.identity import issue
 from shared.postgres import Pool, transaction
 from shared.service import Process
 from shared.settings import Settings
+from tests.escalation.conftest import Token
 from tests.escalation.stories import (
     CASE,
     COMMUNITY,
@@ -34,31 +34,11 @@ from tests.escalation.stories import (
 )
 from tests.escalation.test_figures import gauge
 
-Token = Callable[..., dict[str, str]]
 ACCUSED, OF_LIGHTING, OF_DRAINAGE = UUID(int=2), UUID(int=3), UUID(int=4)
 HELD_BY_LIGHTING: dict[str, object] = {
     "holder": STREET, "role": "department_officer", "office": "lighting",
 }  # fmt: skip
 OF_NO_OTHER = {"owner_division": None, "owner_role": None}
-SECRET = "s" * 32
-
-
-@pytest.fixture
-def settings(escalation_dsn: str) -> Settings:
-    return Settings.model_validate({"database_url": escalation_dsn, "token_secret": SECRET})
-
-
-@pytest.fixture
-def token() -> Token:
-    """The header of an officer."""
-
-    def header(
-        division: str, *roles: str, subject: str = "officer-7", office: str | None = None
-    ) -> dict[str, str]:
-        issued = issue(SECRET, subject, roles or ("grid_head",), division, office)
-        return {"Authorization": f"Bearer {issued}"}
-
-    return header
 
 
 @pytest.fixture
@@ -94,10 +74,10 @@ async def test_the_clocks_of_a_case_say_what_was_done(
 ) -> None:
     shown = await asked(client, f"/cases/{CASE}/clocks", token(STREET))
     assert (shown["case"], shown["open"], shown["tier"]) == (str(CASE), True, "grid")
-    assert shown["next_at"] == at(12 * HOUR + HOUR // 2).isoformat()
+    assert shown["next_at"] == at(19 * HOUR).isoformat()
     sign, tier, reply = shown["clocks"]
     assert (sign["name"], sign["breached"], sign["order"]) == ("sign", True, None)
-    assert (sign["owner"], sign["repeats_given"]) == ({"division": GRID, "role": "grid_head"}, 11)
+    assert (sign["owner"], sign["repeats_given"]) == ({"division": GRID, "role": "grid_head"}, 3)
     assert (tier["generation"], tier["order"]["action"]) == (1, "promote")
     assert tier["order"]["state"] == "pending"
     assert (reply["breached"], reply["due_at"]) == (False, at(24 * HOUR).isoformat())
@@ -165,10 +145,10 @@ async def test_a_unit_sees_its_notices_newest_first(
     client: httpx.AsyncClient, token: Token
 ) -> None:
     shown = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert shown["unacknowledged"] == {"reminder": 12}
+    assert shown["unacknowledged"] == {"reminder": 3}
     posted = [notice["posted_at"] for notice in shown["notices"]]
     assert posted == sorted(posted, reverse=True)
-    assert (len(posted), shown["next"]) == (12, None)
+    assert (len(posted), shown["next"]) == (3, None)
     assert shown["notices"][0] == {
         "id": shown["notices"][0]["id"],
         "division": GRID,
@@ -179,7 +159,10 @@ async def test_a_unit_sees_its_notices_newest_first(
         "count": 1,
         "oldest_due_at": at(HOUR // 2).isoformat(),
         "cases": [str(CASE)],
-        "posted_at": at(12 * HOUR).isoformat(),
+        "posted_at": at(3 * HOUR).isoformat(),
+        "raised_from": None,
+        "unheeded_at": None,
+        "pushed_at": None,
         "acknowledged": None,
     }
 
@@ -187,14 +170,14 @@ async def test_a_unit_sees_its_notices_newest_first(
 async def test_pages_show_every_notice_once(client: httpx.AsyncClient, token: Token) -> None:
     headers = token(GRID)
     ids: list[str] = []
-    path: str | None = f"/notices/{GRID}?limit=5"
+    path: str | None = f"/notices/{GRID}?limit=1"
     sizes = []
     while path:
         page = await asked(client, path, headers)
         ids += [notice["id"] for notice in page["notices"]]
         sizes.append(len(page["notices"]))
-        path = page["next"] and f"/notices/{GRID}?limit=5&cursor={page['next']}"
-    assert (sizes, len(set(ids))) == ([5, 5, 2], 12)
+        path = page["next"] and f"/notices/{GRID}?limit=1&cursor={page['next']}"
+    assert (sizes, len(set(ids))) == ([1, 1, 1, 0], 3)
 
 
 async def test_a_role_sees_its_own_notices(client: httpx.AsyncClient, token: Token) -> None:
@@ -242,15 +225,29 @@ async def test_a_notice_is_acknowledged_once_and_by_the_first(
     second = await client.post(path, headers=token(GRID, "grid_worker", subject="officer-8"))
     assert (second.status_code, second.json()) == (200, first.json())
     left = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert (left["unacknowledged"], len(left["notices"])) == ({"reminder": 11}, 11)
+    assert (left["unacknowledged"], len(left["notices"])) == ({"reminder": 2}, 2)
     everything = await asked(client, f"/notices/{GRID}?all=true", token(GRID))
-    assert len(everything["notices"]) == 12
+    assert len(everything["notices"]) == 3
     async with pool.acquire() as tx:
         await show_figures(tx, at(13 * HOUR))
         waiting = await tx.fetchval(
             "select count(*) from notices where acknowledged_at is null and reason = 'reminder'"
         )
     assert gauge("notices_unacknowledged", reason="reminder") == waiting
+
+
+async def test_a_raised_notice_says_which_one_nobody_took_note_of(
+    client: httpx.AsyncClient, token: Token, pool: Pool
+) -> None:
+    async with transaction(pool) as tx:
+        assert (await raise_once(tx, at(25 * HOUR))).taken
+    below = await asked(client, f"/notices/{GRID}", token(GRID))
+    above = await asked(client, f"/notices/{COMMUNITY}", token(COMMUNITY))
+    oldest = below["notices"][-1]
+    assert (oldest["unheeded_at"], oldest["raised_from"]) == (at(25 * HOUR).isoformat(), None)
+    (raised,) = [one for one in above["notices"] if one["raised_from"]]
+    assert raised["raised_from"] == oldest["id"]
+    assert (raised["posted_at"], raised["cases"]) == (at(25 * HOUR).isoformat(), oldest["cases"])
 
 
 async def test_nobody_acknowledges_for_another_area(
@@ -263,7 +260,7 @@ async def test_nobody_acknowledges_for_another_area(
     unknown = await client.post(f"/notices/{UUID(int=9)}/acknowledge", headers=token("city"))
     assert unknown.status_code == 404
     left = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert left["unacknowledged"] == {"reminder": 12}
+    assert left["unacknowledged"] == {"reminder": 3}
 
 
 # ---------------------------------------------------------------- offices
@@ -274,8 +271,8 @@ async def of_offices(client: httpx.AsyncClient, pool: Pool) -> httpx.AsyncClient
     """Two offices of the street did not sign what they hold; drainage is accused by one case."""
     of_drainage = {**HELD_BY_LIGHTING, "office": "drainage"}
     events = [
-        heard(1, case(sign_clock(**OF_NO_OTHER), **HELD_BY_LIGHTING), OF_LIGHTING),
-        heard(1, case(sign_clock(**OF_NO_OTHER), **of_drainage), OF_DRAINAGE),
+        heard(1, case(sign_clock(due=12 * HOUR, **OF_NO_OTHER), **HELD_BY_LIGHTING), OF_LIGHTING),
+        heard(1, case(sign_clock(due=12 * HOUR, **OF_NO_OTHER), **of_drainage), OF_DRAINAGE),
         heard(2, case(sign_clock(), holder=STREET, accused_office="drainage"), ACCUSED),
     ]
     async with transaction(pool) as tx:

@@ -13,16 +13,19 @@ import orjson
 import pytest
 from asyncpg.connection import LoggedQuery
 
-from services.escalation.decisions import Digest
+from services.escalation.decisions import Desk, Digest
 from services.escalation.handlers import (
     acknowledge,
     handle,
+    raise_once,
     say_again_once,
     show_figures,
+    show_forecast,
     sweep_once,
 )
-from services.escalation.store import armed, notices, orders
-from services.escalation.store.notices import Acknowledged
+from services.escalation.store import armed, forecast, notices, orders
+from services.escalation.store.forecast import BEGINNING, Reader
+from services.escalation.store.notices import Acknowledged, Posted, Pushed
 from shared.clock import Clock, wall
 from shared.hearing import Heard
 from shared.postgres import Transaction
@@ -118,7 +121,38 @@ async def test_orders_said_again_cost_the_same_whatever_their_number(tx: Transac
     ]
 
 
-OF_OPEN_CASES = {"armed_next", "notices_waiting"}
+@pytest.mark.parametrize("n", [1, 150])
+async def test_what_is_raised_and_pushed_costs_the_same_whatever_its_number(
+    tx: Transaction, n: int
+) -> None:
+    desks = [Desk(f"{GRID[:12]}{i % 900 + 100}", "grid_head") for i in range(n + 1)]
+    digests = [Digest(desk, "sign", "reminder", 1, at(0), (CASE,)) for desk in desks]
+    warm, *posted = [Posted(UUID(int=i), one, at(0)) for i, one in enumerate(digests, 1)]
+    # With its first statements the driver asks for types too.
+    await notices.insert(tx, [warm])
+    assert (await raise_once(tx, at(24 * HOUR))).taken == 1
+    await notices.insert(tx, posted)
+    async with spoken(tx) as said:
+        assert (await raise_once(tx, at(30 * HOUR))).taken == n
+    assert beginnings(said) == [
+        "select notices",
+        "select armed",
+        "update notices",
+        "select epochs",
+        "insert said",
+        "insert notices",
+    ]
+    async with spoken(tx) as said:
+        page = await notices.take_to_push(tx, wall() + timedelta(1), timedelta(minutes=1), n)
+        await notices.save_pushed(tx, [Pushed(one.posted.id, wall(), None) for one in page])
+    assert len(page) == n
+    assert beginnings(said) == ["update notices", "update notices"]
+
+
+OF_OPEN_CASES = {
+    "armed_next", "armed_due", "notices_waiting", "notices_rising", "notices_unheeded",
+    "notices_to_push", "notices_not_pushed",
+}  # fmt: skip
 """Indexes that hold no closed case and no notice that somebody took note of."""
 
 
@@ -158,10 +192,21 @@ async def many_closed(tx: Transaction) -> None:
 async def all_work(tx: Transaction) -> None:
     """Everything that escalation does by itself, and is asked."""
     await handle(batch(*first([CASE])), tx, at(0))
+    await show_forecast(tx, at(0))
+    for office in (None, "lighting"):
+        reader = Reader(GRID, "city", office)
+        await forecast.page(tx, at(6 * HOUR), reader, BEGINNING, 10)
+        await forecast.counts(tx, [at(6 * HOUR)], reader)
     assert await sweep_once(tx, at(6 * HOUR)) == 1
     await armed.earliest(tx)
     await relayed(tx)
     await say_again_once(tx, wall() + timedelta(minutes=2), Clock().name)
+    assert (await raise_once(tx, at(31 * HOUR))).digests
+    page = await notices.take_to_push(tx, wall() + timedelta(1), timedelta(minutes=1), 20)
+    assert page
+    await notices.save_pushed(tx, [Pushed(one.posted.id, wall(), None) for one in page[1:]])
+    await notices.to_push(tx)
+    await notices.not_pushed(tx)
     await show_figures(tx, at(6 * HOUR))
     await armed.find(tx, CASE)
     await orders.still_open(tx, [CASE])
@@ -186,7 +231,60 @@ async def test_no_statement_walks_through_the_closed_cases(tx: Transaction) -> N
         for one in said
         if one.query.split()[0] in ("select", "insert", "update", "delete")
     }
-    assert len(plans) >= 15
+    assert len(plans) >= 17
     walked = {query: scanned(plan[0]["Plan"]) for query, plan in plans.items()}
     large = {"armed", "notices", "said"}
     assert {query: tables & large for query, tables in walked.items() if tables & large} == {}
+
+
+DUE_LATER, ELSEWHERE, HERE = 20_000, 2_000, 10
+
+
+async def many_open(tx: Transaction) -> None:
+    """Open cases: most are due in a month, some soon in another district, and a few soon here."""
+    await tx.execute(
+        """
+        insert into armed (case_id, epoch, seq, changed_at, started_at, tier, holder, open, clocks,
+                           promotes_at)
+        select gen_random_uuid(), 1, 1, $1, $1, 'grid', case when n <= $4 then $2 else $3 end, true,
+               '[]', $1::timestamptz + n * interval '1 ms'
+               + case when n <= $5 then interval '0' else interval '30 d' end
+        from generate_series(1, $6::int) n
+        """,
+        at(0),
+        GRID,
+        "210202001001001",
+        HERE,
+        HERE + ELSEWHERE,
+        HERE + ELSEWHERE + DUE_LATER,
+    )
+    await tx.execute("vacuum analyze armed")
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """A plan and all that it is made of."""
+    return [plan, *(node for part in plan.get("Plans", ()) for node in nodes(part))]
+
+
+async def test_a_forecast_reads_what_is_due_in_time_and_held_here(tx: Transaction) -> None:
+    await many_open(tx)
+    reader, soon = Reader(GRID, GRID), at(HOUR)
+    async with spoken(tx) as said:
+        entries, _ = await forecast.page(tx, soon, reader, BEGINNING, 50)
+        counts = await forecast.counts(tx, [soon], reader)
+        await show_forecast(tx, at(0))
+    assert (len(entries), [one.cases for one in counts]) == (HERE, [HERE])
+    read = []
+    # With its first statements the driver asks for types too.
+    for one in [one for one in said if "from armed" in one.query]:
+        plan = await tx.fetchval(f"explain (analyze, format json) {one.query}", *one.args)
+        (scan,) = [
+            node
+            for node in nodes(orjson.loads(plan)[0]["Plan"])
+            if node.get("Relation Name") == "armed"
+        ]
+        assert (scan["Index Name"], scan.get("Rows Removed by Filter")) == ("armed_due", None)
+        assert "due_at" in scan["Index Cond"]
+        assert "holder" in scan["Index Cond"]
+        read.append(scan["Actual Rows"])
+    assert read == [HERE, HERE, HERE + ELSEWHERE]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+import yaml
 
+import services.router
 from services.escalation.decisions import (
+    MOST_REMINDERS,
+    Accused,
     Armed,
     Desk,
+    Digest,
     OrderGiven,
+    Reason,
     Swept,
     answered,
     arm,
@@ -18,7 +26,9 @@ from services.escalation.decisions import (
     digests,
     next_at,
     pause_after,
+    raised,
     sweep,
+    title,
 )
 from shared.divisions import Tier
 from shared.events import CaseSnapshot, ClockSnapshot, derived_id
@@ -38,6 +48,8 @@ from tests.escalation.stories import (
     sign_clock,
     tier_clock,
 )
+
+DEFAULT_POLICY = Path(services.router.__file__).parent / "data" / "policy.yaml"
 
 
 def told(swept: Swept) -> list[tuple[str, str, str]]:
@@ -210,13 +222,51 @@ def test_reminders_are_repeated_as_reminders() -> None:
     ]
 
 
+def test_reminders_end_in_one_card_for_the_level_above() -> None:
+    sweeps = swept_at(armed(sign_clock(warn=())), 0.5, 1.5, 2.5, 3.4, 3.5, 4.5, 100)
+    both = [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)]
+    card = [("sign", "supervision", COMMUNITY)]
+    assert [told(one) for one in sweeps] == [both, both, both, [], card, [], []]
+    assert next_at(sweeps[4].armed) is None
+
+
+def test_another_generation_is_reminded_of_from_the_first() -> None:
+    *_, card = swept_at(armed(sign_clock(warn=())), 0.5, 1.5, 2.5, 3.5)
+    again = arm(card.armed, news(2, case(sign_clock(generation=2, warn=(), due=5 * HOUR))))
+    sweeps = swept_at(again, 5, 6, 7, 8, 9)
+    reasons = [sorted({reason for _, reason, _ in told(one)}) for one in sweeps]
+    assert reasons == [["reminder"]] * 3 + [["supervision"], []]
+
+
+def test_when_the_time_of_reminders_is_over_at_once_the_owner_gets_the_card_too() -> None:
+    late, later = swept_at(armed(sign_clock()), 4, 100)
+    assert told(late) == [("sign", "supervision", GRID), ("sign", "supervision", COMMUNITY)]
+    assert (told(later), next_at(late.armed)) == ([], None)
+
+
+def test_the_city_gets_its_own_card() -> None:
+    of_the_city = sign_clock(owner_division="city", owner_role="hotline_agent", warn=())
+    sweeps = swept_at(armed(of_the_city), 0.5, 1.5, 2.5, 3.5, 4.5)
+    of_all = [[(reason, division) for _, reason, division in told(one)] for one in sweeps]
+    assert of_all == [[("reminder", "city")]] * 3 + [[("supervision", "city")], []]
+
+
+def test_the_policy_of_the_city_asks_for_as_many_reminders_as_are_counted_to() -> None:
+    text = DEFAULT_POLICY.read_text()
+    assert yaml.safe_load(text)["reminders"]["at_most"] == MOST_REMINDERS
+
+
 def test_after_downtime_a_breach_is_one_order_and_the_next_repeat_lies_in_the_future() -> None:
-    (late,) = swept_at(armed(clock(), sign_clock()), 24 * 4 + 1)
+    (late,) = swept_at(armed(clock(), sign_clock(repeat=33 * HOUR)), 24 * 4 + 1)
     assert ordered(late) == [("reply", 1, "supervise")]
     assert told(late) == [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)]
-    assert next_at(late.armed) == at((24 * 4 + 1) * HOUR + 30 * MINUTE)
+    assert next_at(late.armed) == at((24 * 4 + 3) * HOUR + 30 * MINUTE)
     (later,) = swept_at(late.armed, 24 * 9)
-    assert len(told(later)) == 4
+    assert told(later) == [
+        ("reply", "supervision", STREET),
+        ("reply", "supervision", DISTRICT),
+        ("sign", "supervision", COMMUNITY),
+    ]
 
 
 def test_another_generation_is_another_breach() -> None:
@@ -413,6 +463,88 @@ def test_each_office_has_a_digest_of_its_own() -> None:
         (OF_LIGHTING, 2),
         (OF_THE_STREET, 3),
     ]
+
+
+# ---------------------------------------------------------------- one level up
+
+NOBODY = Accused(None, None)
+FIRST = UUID(int=77)
+
+
+def digest_for(desk: Desk, raised_from: UUID | None = None) -> Digest:
+    """A digest of two cases about signing."""
+    cases = (UUID(int=1), UUID(int=2))
+    return Digest(desk, "sign", "reminder", 2, at(30 * MINUTE), cases, raised_from)
+
+
+@pytest.mark.parametrize(
+    ("desk", "above"),
+    [
+        pytest.param(Desk(GRID, "grid_head"), Desk(COMMUNITY, "community_officer"), id="grid"),
+        pytest.param(Desk(STREET, "street_cadre"), OF_THE_DISTRICT, id="any desk of a street"),
+        pytest.param(OF_LIGHTING, OF_THE_STREET, id="an office: the division it serves"),
+        pytest.param(OF_THE_DISTRICT, Desk("city", "city_dispatcher"), id="district"),
+        pytest.param(
+            Desk("city", "department_officer", "lighting"),
+            Desk("city", "city_dispatcher"),
+            id="an office of the city",
+        ),
+        pytest.param(Desk("city", "city_dispatcher"), None, id="the city ends it"),
+    ],
+)
+def test_a_notice_that_nobody_notes_is_told_to_the_desk_above(
+    desk: Desk, above: Desk | None
+) -> None:
+    told = raised(FIRST, digest_for(desk), [NOBODY])
+    assert told == (None if above is None else digest_for(above, raised_from=FIRST))
+
+
+def test_a_notice_raised_twice_names_the_first_of_them() -> None:
+    once = raised(FIRST, digest_for(Desk(GRID, "grid_head")), [])
+    assert once is not None
+    twice = raised(UUID(int=78), once, [])
+    assert twice == digest_for(OF_THE_STREET, raised_from=FIRST)
+
+
+@pytest.mark.parametrize(
+    ("accused", "division"),
+    [
+        pytest.param([NOBODY], COMMUNITY, id="nobody"),
+        pytest.param([NOBODY, Accused(COMMUNITY, None)], STREET, id="the desk above"),
+        pytest.param([Accused(STREET, None), Accused(COMMUNITY, None)], DISTRICT, id="two of them"),
+        pytest.param([Accused(COMMUNITY, None), Accused(STREET, None)], DISTRICT, id="either way"),
+        pytest.param([Accused(DISTRICT, None)], "city", id="a whole district"),
+        pytest.param([Accused(None, "lighting")], COMMUNITY, id="an office of no division"),
+        pytest.param([Accused("210202", None)], COMMUNITY, id="elsewhere"),
+    ],
+)
+def test_a_notice_rises_past_whoever_is_accused_by_now(
+    accused: list[Accused], division: str
+) -> None:
+    told = raised(FIRST, digest_for(Desk(GRID, "grid_head")), accused)
+    assert told is not None
+    assert told.desk.division == division
+
+
+@pytest.mark.parametrize(
+    ("reason", "raised_from", "count", "zh", "en"),
+    [
+        ("warning", None, 1, "即将超时(sign,1 件)", "about to be late (sign, 1 case)"),
+        ("reminder", None, 2, "已到期(sign,2 件)", "past its due time (sign, 2 cases)"),
+        (
+            "supervision",
+            FIRST,
+            2,
+            "逾期无人查阅,督办:仍未办结(sign,2 件)",
+            "nobody took note: supervised: still not done (sign, 2 cases)",
+        ),
+    ],
+)
+def test_a_notice_has_a_line_in_both_languages(
+    reason: Reason, raised_from: UUID | None, count: int, zh: str, en: str
+) -> None:
+    digest = replace(digest_for(OF_LIGHTING, raised_from), reason=reason, count=count)
+    assert title(digest) == {"zh": zh, "en": en}
 
 
 # ---------------------------------------------------------------- figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.escalation.decisions import Armed, arm, next_at, sweep
+from services.escalation.decisions import MOST_REMINDERS, Armed, arm, next_at, sweep
 from shared.divisions import is_within
 from shared.events import CaseSnapshot, ClockSnapshot
 from tests.escalation.stories import (
@@ -42,6 +43,7 @@ class LifeOfACase(RuleBasedStateMachine):
         self.armed: Armed | None = None
         self.orders: set[tuple[str, int]] = set()
         self.warned: set[tuple[str, int, int]] = set()
+        self.reminded: Counter[tuple[str, int, str]] = Counter()
         self.say()
 
     def say(self) -> None:
@@ -148,6 +150,12 @@ class LifeOfACase(RuleBasedStateMachine):
             mark = sum(time <= self.now for time in one.warn)
             assert (name, one.started, mark) not in self.warned
             self.warned.add((name, one.started, mark))
+        for name, reason in told:
+            one = self.running[name]
+            if one.on_breach == "remind" and reason != "warning":
+                self.reminded[name, one.generation, reason] += 1
+                assert self.reminded[name, one.generation, "reminder"] <= MOST_REMINDERS
+                assert self.reminded[name, one.generation, "supervision"] <= 1
         for notice in swept.notices:
             if self.accused not in (None, "city"):
                 assert self.accused is not None

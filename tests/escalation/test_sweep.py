@@ -131,7 +131,8 @@ async def test_what_one_sweeper_holds_another_leaves_alone(pool: Pool) -> None:
 
 async def test_a_sweep_gives_one_digest_per_office_clock_and_reason(tx: Transaction) -> None:
     ids = [UUID(int=n) for n in range(1, 31)]
-    await handle(batch(*(heard(1, case(sign_clock(), clock()), one) for one in ids)), tx, at(0))
+    snapshot = case(sign_clock(repeat=24 * HOUR), clock())
+    await handle(batch(*(heard(1, snapshot, one) for one in ids)), tx, at(0))
     await sweep_once(tx, at(13 * HOUR))
     said = await relayed(tx)
     found = {(n.division, n.role, n.clock, n.reason): n.count for n in notices_in(said)}

@@ -98,7 +98,11 @@ class Campaign:
         """Inflict one fault and judge."""
         row = Row(fault.name, fault.about)
         began = time.monotonic()
-        scene = self.scene(fault.kind)
+        try:
+            scene = self.scene(fault.kind)
+        except NoHistory as why:
+            row.skipped, row.notes = True, [str(why)]
+            return row
         before = scene.load.book.sums()
         scene.begin()
         scene.load.resume()
@@ -106,10 +110,6 @@ class Campaign:
             fault.inflict(scene)
             fill(row, scene.verdict())
             row.trouble = "; ".join(scene.failures) or None
-        except NoHistory as why:
-            row.skipped = True
-            scene.note(str(why))
-            scene.load.pause()
         except (NotRecovered, DidNotStart, *AWAY) as trouble:
             row.trouble = f"{type(trouble).__name__}: {trouble}"
         row.seconds = time.monotonic() - began
@@ -123,7 +123,7 @@ class Campaign:
             self.leave()
             self._towns += 1
             self.say(f"a town with {kind.brokers} broker{'s' * (kind.brokers > 1)} starts")
-            town = Town(self.home / f"town-{self._towns}", kind)
+            town = Town(self.home / f"town-{self._towns}", kind, old=self.old)
             self._open.callback(town.stop)
             town.start()
             scene = scene_in(
@@ -135,7 +135,6 @@ class Campaign:
                 say=self.say,
             )
             self._scene = self._open.enter_context(scene)
-            self._scene.old = self.old
             self._scene.recover(time.monotonic())
         return self._scene
 

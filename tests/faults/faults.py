@@ -16,7 +16,6 @@ from deploy.local.kafka import KafkaCluster
 from shared.failpoints import POINTS
 from tests.faults.scene import NotRecovered, Scene
 from tests.faults.town import PLAIN, Kind, Replica, Town, sleep_until
-from tests.faults.versions import older_code
 
 FREEZES = (5.0, 30.0, 120.0)
 TAKEOVER_SECONDS = 15.0
@@ -292,21 +291,22 @@ def two_versions(scene: Scene) -> None:
     Without the census: its records are new to the older version, which would stop there and wait
     for a reader that knows them.
     """
-    with older_code(scene.town.home, scene.old) as (code, name):
-        scene.note(f"the other version is {name}")
-        scene.injected += 1
-        since = time.monotonic()
-        olds = [scene.town.new_replica(service, code) for service in SERVICES]
-        scene.town.join(olds)
-        scene.recover(since)
-        for left in scene.until(time.monotonic() + scene.seconds):
-            time.sleep(min(left, 1.0))
-        said = {replica.name: replica.metric("casegrid_events_heard_total") for replica in olds}
-        scene.note("events heard by the older version: "
-                   + ", ".join(f"{name} {n:,.0f}" for name, n in said.items()))  # fmt: skip
-        for replica in olds:
-            scene.town.remove(replica)
-        scene.recover(time.monotonic())
+    assert scene.town.older is not None
+    code, name = scene.town.older
+    scene.note(f"the other version is {name}")
+    scene.injected += 1
+    since = time.monotonic()
+    olds = [scene.town.new_replica(service, code) for service in SERVICES]
+    scene.town.join(olds)
+    scene.recover(since)
+    for left in scene.until(time.monotonic() + scene.seconds):
+        time.sleep(min(left, 1.0))
+    said = {replica.name: replica.metric("casegrid_events_heard_total") for replica in olds}
+    scene.note("events heard by the older version: "
+               + ", ".join(f"{name} {n:,.0f}" for name, n in said.items()))  # fmt: skip
+    for replica in olds:
+        scene.town.remove(replica)
+    scene.recover(time.monotonic())
 
 
 # ---------------------------------------------------------------- all there are
@@ -362,7 +362,7 @@ FAULTS: tuple[Fault, ...] = (
         "two-versions",
         "every service in the last landed version beside this one",
         two_versions,
-        Kind(settings=(("CASEGRID_CENSUS", "false"),)),
+        Kind(settings=(("CASEGRID_CENSUS", "false"),), older=True),
     ),
     *freezes(),
     Fault(

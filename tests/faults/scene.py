@@ -35,17 +35,13 @@ class NotRecovered(Exception):
 
 @dataclass
 class Scene:
-    """What faults work with. `seconds`: how long those last that are done again and again.
-
-    `old` is the revision of the older version, None for the one that landed last.
-    """
+    """What faults work with. `seconds`: how long those last that are done again and again."""
 
     town: Town
     load: Load
     chance: Random
     seconds: float
     say: Callable[[str], None]
-    old: str | None = None
     injected: int = 0
     recoveries: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

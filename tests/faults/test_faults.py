@@ -10,7 +10,6 @@ import pytest
 from deploy.local.environment import SERVICES
 from tests.faults.faults import dies, relaying
 from tests.faults.scene import Scene
-from tests.faults.versions import NoHistory, older_code
 
 TAKEOVER_SECONDS = 25.0
 """Promised are 15, and `make chaos` holds them to it; here the machine may have other work."""
@@ -60,16 +59,14 @@ def test_of_two_escalations_one_takes_over_when_the_other_stands_still(scene: Sc
 
 def test_the_last_version_and_this_one_work_side_by_side(scene_of_two: Scene) -> None:
     scene = scene_of_two
-    try:
-        with older_code(scene.town.home) as (code, name):
-            olds = [scene.town.new_replica(service, code) for service in SERVICES]
-            scene.town.join(olds)
-            scene.recover(time.monotonic())
-            time.sleep(scene.seconds)
-            heard = {old.service: old.metric("casegrid_events_heard_total") for old in olds}
-            assert all(heard.values()), f"{name} heard {heard}"
-            for old in olds:
-                scene.town.remove(old)
-    except NoHistory as why:
-        pytest.skip(str(why))
+    assert scene.town.older is not None
+    code, name = scene.town.older
+    olds = [scene.town.new_replica(service, code) for service in SERVICES]
+    scene.town.join(olds)
+    scene.recover(time.monotonic())
+    time.sleep(scene.seconds)
+    heard = {old.service: old.metric("casegrid_events_heard_total") for old in olds}
+    assert all(heard.values()), f"{name} heard {heard}"
+    for old in olds:
+        scene.town.remove(old)
     is_well(scene)

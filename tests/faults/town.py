@@ -29,6 +29,7 @@ from deploy.local.stack import is_ready
 from shared.clock import Clock, wall
 from shared.settings import Settings
 from tests.faults.looking import running
+from tests.faults.versions import Older, older_code
 from tests.servers import ROOT, free_port
 
 READY_SECONDS = 90.0
@@ -110,10 +111,14 @@ class Replica:
 
 
 class Kind(NamedTuple):
-    """What a town is like: 1 or 3 brokers, and settings of all its services beside the usual."""
+    """What a town is like: 1 or 3 brokers, and settings of all its services beside the usual.
+
+    `older`: the version that landed last was there first, so that the policy is one it knows.
+    """
 
     brokers: int = 1
     settings: tuple[tuple[str, str], ...] = ()
+    older: bool = False
 
 
 PLAIN = Kind()
@@ -122,10 +127,13 @@ PLAIN = Kind()
 class Town:
     """One town: servers of its own, and at first one replica of each service.
 
-    `fast` gives up PostgreSQL's safety against a power cut, which nobody tries here.
+    `fast` gives up PostgreSQL's safety against a power cut, which nobody tries here. `old`: the
+    revision of the older version of a kind that has one; else the last that landed.
     """
 
-    def __init__(self, home: Path, kind: Kind = PLAIN, *, fast: bool = False) -> None:
+    def __init__(
+        self, home: Path, kind: Kind = PLAIN, *, fast: bool = False, old: str | None = None
+    ) -> None:
         self.home = home.resolve()
         self.postgres = Postgres(self.home / "postgres", free_port(), fast=fast)
         self.kafka: Kafka | KafkaCluster
@@ -138,13 +146,18 @@ class Town:
         self.secret = secrets.token_urlsafe(36)
         began = wall()
         self.clock = Clock(SPEED, began, began)
-        self.kind = kind
+        self.kind, self.old = kind, old
+        self.older: Older | None = None
+        self._laid_out = ExitStack()
         self._made = 0
 
     # ------------------------------------------------------------ the whole
 
     def start(self) -> None:
-        """Start everything and wait until it serves. A start that fails leaves nothing."""
+        """Start everything and wait until it serves. A start that fails leaves nothing.
+
+        Raises `NoHistory` where there is no older version to begin with.
+        """
         self.home.mkdir(parents=True, exist_ok=True)
         try:
             self.kafka.launch()
@@ -152,6 +165,8 @@ class Town:
             self.postgres.prepare(f"casegrid_{name}" for name in SERVICES)
             self.kafka.wait_ready()
             self._prepare()
+            if self.kind.older:
+                self._begin_with_the_older()
             for service in SERVICES:
                 self.replicas[service] = [self.new_replica(service)]
             self.launch_all(self.all_replicas())
@@ -169,9 +184,17 @@ class Town:
                 raise RuntimeError("; ".join(wrong))
             time.sleep(0.5)
 
+    def _begin_with_the_older(self) -> None:
+        """A router of the older version, which loads its own policy, and goes again."""
+        self.older = self._laid_out.enter_context(older_code(self.home, self.old))
+        first = self.new_replica("router", self.older.code)
+        self.launch_all([first])
+        first.stop()
+
     def stop(self) -> None:
         """End everything, by force: what a town holds nobody wants."""
         with ExitStack() as steps:
+            steps.callback(self._laid_out.close)
             steps.callback(self.postgres.kill)
             steps.callback(self.kafka.kill)
             for replica in self.all_replicas():

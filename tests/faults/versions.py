@@ -9,10 +9,18 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.servers import ROOT
 
 CONTRACT = "shared/events.py"
+
+
+class Older(NamedTuple):
+    """The directory of an older version, and its name in words."""
+
+    code: Path
+    name: str
 
 
 class NoHistory(Exception):
@@ -40,8 +48,8 @@ def last_landed() -> str:
 
 
 @contextmanager
-def older_code(home: Path, revision: str | None = None) -> Iterator[tuple[Path, str]]:
-    """The directory of an older version, and its name in words; gone afterwards.
+def older_code(home: Path, revision: str | None = None) -> Iterator[Older]:
+    """An older version, laid out below `home`; gone afterwards.
 
     Without `revision`, the one that landed last. Raises `NoHistory`.
     """
@@ -53,6 +61,6 @@ def older_code(home: Path, revision: str | None = None) -> Iterator[tuple[Path, 
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(code, filter="data")
     try:
-        yield code, name
+        yield Older(code, name)
     finally:
         shutil.rmtree(code)

@@ -190,8 +190,9 @@ def case_event(
     office: str | None = None,
     clocks: Sequence[ClockSnapshot] = (),
     track: Track = "service",
+    **more: Any,
 ) -> Heard:
-    """A snapshot of a case as the router says it."""
+    """A snapshot of a case as the router says it; `more` are fields of the snapshot."""
     started_at = datetime(2026, 4, 12, 1, 0, tzinfo=UTC)
     case = CaseSnapshot(
         number="CG-20260412-0000001",
@@ -215,6 +216,7 @@ def case_event(
         accused_office=accused_office,
         policy=1,
         calendar="2026",
+        **more,
     )
     change = Change(transitions=("open",), rule="B3.9", role="system", appended_at=appended_at)
     data = CaseChanged(type=type_, case=case, change=change)

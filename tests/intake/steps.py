@@ -8,7 +8,10 @@ import orjson
 
 from services.intake.handlers import policy, reading
 from services.intake.handlers.loops import intake_of, voice_of
+from services.intake.handlers.receipts import on_case_changed
+from shared.clock import Clock
 from shared.events import MODELS, Data, Topic
+from shared.hearing import Batch, Heard
 from shared.outbox import unpack
 from shared.postgres import Transaction, transaction
 from shared.service import Process
@@ -38,12 +41,29 @@ async def read_all(process: Process) -> int:
         n += sum(page)
 
 
+async def hear(process: Process, *events: Heard, clock: Clock | None = None) -> None:
+    """A batch comes on router.events."""
+    async with transaction(process.pool) as tx:
+        batch = Batch(Topic.ROUTER, events)
+        done = await on_case_changed(batch, tx, process.clock.now(), clock or process.clock)
+    if done is not None:
+        done()
+
+
 async def hand_in(client: httpx.AsyncClient, **more: object) -> dict[str, Any]:
     """A petition is accepted; what its sender was told."""
     answer = await client.post("/petitions", json=petition(**more))
     assert answer.status_code == 202, answer.text
     told: dict[str, Any] = answer.json()
     return told
+
+
+async def receipt(client: httpx.AsyncClient, told: dict[str, Any]) -> dict[str, Any]:
+    """What the resident is shown."""
+    answer = await client.get(f"/petitions/{told['number']}", params={"code": told["code"]})
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def said(database: Transaction, petition_id: str | UUID) -> list[tuple[int, Data]]:

@@ -21,10 +21,11 @@ async def test_after_ten_wrong_codes_none_is_looked_at_for_an_hour(
     assert refused.status_code == 429
     assert 3_590 < int(refused.headers["retry-after"]) <= 3_600
     problem(refused)
-    body = {"text": "more"}
-    assert (
-        await client.post(f"{at}/supplements", params={"code": told["code"]}, json=body)
-    ).status_code == 429
+    rating = {"solved": True, "satisfied": True}
+    later = {"supplements": {"text": "more"}, "urgings": {}, "rating": rating}
+    for what, body in later.items():
+        at_once = await client.post(f"{at}/{what}", params={"code": told["code"]}, json=body)
+        assert problem(at_once)["type"].endswith("too-many-wrong-codes")
     assert (await client.get(other["links"]["receipt"])).status_code == 200
 
 

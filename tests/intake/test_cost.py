@@ -8,11 +8,14 @@ from typing import Any
 import orjson
 import pytest
 from asyncpg.connection import LoggedQuery
+from uuid_utils.compat import uuid7
 
-from services.intake.decisions.petitions import Submission
-from services.intake.handlers import reading
+from services.intake.decisions.additions import Rating, Reopening
+from services.intake.decisions.petitions import Accusations, Submission
+from services.intake.handlers import census, reading
+from services.intake.handlers.additions import Kept, rate, supplement, urge
 from services.intake.handlers.loops import intake_of, voice_of
-from services.intake.handlers.petitions import Accepted, supplement, take_in
+from services.intake.handlers.petitions import Accepted, take_in
 from services.intake.handlers.receipts import on_case_changed
 from services.intake.store import receipts
 from shared.events import Order, Topic
@@ -155,8 +158,12 @@ async def many_closed(database: Transaction) -> None:
             insert into receipts (petition_id, said_seq, stage, epoch, seq)
             select id, 1, 'closed', 1, 9 from old
         ), added as (
-            insert into supplements (id, petition_id, text, received_at, said)
-            select gen_random_uuid(), id, 'x', now(), true from old
+            insert into supplements (id, petition_id, text, received_at, said, urges)
+            select gen_random_uuid(), id, 'x', now(), true, n = 1
+            from old cross join generate_series(0, 1) n
+        ), rated as (
+            insert into ratings (id, petition_id, ending, seq, solved, satisfied, received_at)
+            select gen_random_uuid(), id, 0, 2, true, true, now() from old
         )
         insert into readings (petition_id, n, policy, state, doc, read_at)
         select id, 1, 1, 'read', '{}', now() from old
@@ -185,9 +192,16 @@ async def test_no_statement_walks_through_what_is_over(
         await reading.read_once(database, now, policy, voice)
         await supplement(database, again.stored.id, more("key"), voice)
         await supplement(database, again.stored.id, more("key"), voice)
+        urging = more("again")._replace(urges=True)
+        assert isinstance(await urge(database, again.stored.id, urging, voice), Kept)
         events = [case_event(again.stored.id, Order(1, 1))]
         events += [case_event(again.stored.id, Order(1, 2), type_="casegrid.case.classified.v1")]
+        events += [case_event(again.stored.id, Order(1, 3), stage="resolved")]
         await on_case_changed(Batch(Topic.ROUTER, events), database, now, with_policy.clock)
+        rating = Rating(uuid7(), True, True, None, None, now, None, None, None)
+        rated = await rate(database, again.stored.id, rating, Reopening(), voice)
+        assert isinstance(rated, Kept)
+        await census.say_again(database, {again.stored.id: 1}, voice, Accusations(), now)
         assert await receipts.by_number(database, again.stored.number)
     plans = {
         query.query: orjson.loads(
@@ -197,6 +211,6 @@ async def test_no_statement_walks_through_what_is_over(
         if query.query.split()[0] in ("select", "insert", "update", "with")
     }
     assert len(plans) >= 8
-    large = {"petitions", "receipts", "supplements", "readings"}
+    large = {"petitions", "receipts", "supplements", "ratings", "readings"}
     walked = {query: scanned(plan[0]["Plan"]) & large for query, plan in plans.items()}
     assert {query: tables for query, tables in walked.items() if tables} == {}

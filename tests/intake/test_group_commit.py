@@ -10,7 +10,8 @@ from prometheus_client import REGISTRY
 from uuid_utils.compat import uuid7
 
 from services.intake.__main__ import SERVICE
-from services.intake.decisions.petitions import Addition, Petition, Submission
+from services.intake.decisions.additions import Addition
+from services.intake.decisions.petitions import Petition, Submission
 from services.intake.handlers.loops import commit_group, intake_of, open_intake
 from services.intake.handlers.petitions import (
     ROWS,

@@ -15,8 +15,7 @@ from shared.events import Order
 from shared.postgres import Transaction
 from shared.service import Process
 from tests.intake.samples import TEXT, case_event
-from tests.intake.steps import hand_in
-from tests.intake.test_receipts import hear
+from tests.intake.steps import hand_in, hear
 
 classified = partial(case_event, type_="casegrid.case.classified.v1")
 

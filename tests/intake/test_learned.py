@@ -18,8 +18,7 @@ from shared.events import ClassRow, ModelRow, Order
 from shared.postgres import Transaction, transaction
 from shared.service import Process
 from tests.intake.samples import case_event
-from tests.intake.steps import hand_in
-from tests.intake.test_receipts import hear
+from tests.intake.steps import hand_in, hear
 
 DATA = Path(__file__).parents[2] / "services/router/data"
 TAUGHT = compile_model(

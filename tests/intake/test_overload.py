@@ -203,8 +203,8 @@ async def test_what_lies_unread_stops_the_next_and_nobody_who_asks(
         refusal(await client.post("/petitions", json=petition()), 503)["detail"]
     )
     assert (await client.get(one["links"]["receipt"])).status_code == 200
-    more = await client.post(one["links"]["supplements"], json={"text": "and more"})
-    refusal(more, 503)
+    for more in ("supplements", "urgings", "rating"):
+        refusal(await client.post(one["links"][more], json={"text": "and more"}), 503)
     await database.execute("delete from unread")
     await look_behind(process)
     await hand_in(client)

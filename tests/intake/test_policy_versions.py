@@ -1,16 +1,21 @@
 """Policy versions over Kafka: whole or not at all, the newest in force, old ones kept."""
 
+from datetime import timedelta
+from uuid import UUID
+
 import httpx
 import pytest
 
+from services.intake.decisions.additions import Reopening
 from services.intake.handlers.loops import intake_of, look_for_policy, open_intake
 from services.intake.handlers.policy import on_policy
-from shared.events import PolicyPartKind
+from shared.events import Order, PolicyPartKind
 from shared.hearing import Batch
 from shared.postgres import Transaction, transaction
 from shared.service import Process
-from tests.intake.samples import POLICY, petition, policy_batch
-from tests.intake.steps import hand_in, hear_policy, read_all
+from tests.intake.samples import POLICY, case_event, petition, policy_batch
+from tests.intake.steps import hand_in, hear_policy, read_all, receipt
+from tests.intake.steps import hear as hear_case
 
 NEW_WORD = {"word": "鸣笛", "means": "E0301", "weight": 2.0}
 NEW_CATEGORY = dict(POLICY["categories"][0]) | {"code": "E0301"}
@@ -59,6 +64,32 @@ async def test_codes_are_checked_against_the_version_in_force(
     assert refused.status_code == 422
     await hear_policy(process, 2, tables=LATER)
     await hand_in(client, category="E0301")
+
+
+def with_window(hours: int) -> dict[PolicyPartKind, list[dict[str, object]]]:
+    """A policy under which a case may be rated so long after it was closed."""
+    reopen = {"within": f"{hours}h", "reasons": ["slow"]}
+    said: dict[str, object] = {"name": "escalation", "value": {"reopen": reopen}}
+    return {**LATER, "settings": [*POLICY["settings"], said]}
+
+
+async def test_a_case_is_rated_by_the_version_under_which_it_lives(
+    client: httpx.AsyncClient, process: Process
+) -> None:
+    await hear_policy(process, 1, tables=with_window(24))
+    told = await hand_in(client)
+    closed = case_event(UUID(told["id"]), Order(1, 1), stage="closed", closed=0)
+    await hear_case(process, closed)
+    first = (await receipt(client, told))["rating"]
+    await hear_policy(process, 2, tables=with_window(1))
+    assert (await receipt(client, told))["rating"] == first
+    assert first["until"] == "2026-04-13T01:00:00+00:00"
+    shelf = intake_of(process).shelf
+    async with transaction(process.pool) as tx:
+        assert await shelf.reopening(tx, None) == Reopening(timedelta(hours=1), ("slow",))
+        # What has come only in part, or never, says nothing: until then the newest does.
+        await on_policy(policy_batch(3, with_window(5), without=1), tx, process.clock.now())
+        assert await shelf.reopening(tx, 3) == Reopening(timedelta(hours=1), ("slow",))
 
 
 async def test_parts_may_come_in_several_batches(process: Process) -> None:

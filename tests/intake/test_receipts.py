@@ -10,34 +10,17 @@ from prometheus_client import REGISTRY
 
 from services.intake.handlers.receipts import on_case_changed
 from shared.clock import Clock
-from shared.events import Order, Topic
-from shared.hearing import Batch, Heard
+from shared.events import ClockSnapshot, Order, Topic
+from shared.hearing import Batch
 from shared.postgres import Transaction, transaction
 from shared.service import Process
 from tests.intake.samples import GRID, NAMES, STREET, case_event
-from tests.intake.steps import hand_in, problem, read_all
+from tests.intake.steps import hand_in, hear, problem, read_all, receipt
 
 OPENED_AT = datetime(2026, 4, 12, 1, 0, 1, tzinfo=UTC)
 APPENDED_AT = datetime(2026, 4, 12, 1, 0, 0, 500_000, tzinfo=UTC)
 
 promoted = partial(case_event, type_="casegrid.case.promoted.v1")
-
-
-async def hear(process: Process, *events: Heard, clock: Clock | None = None) -> None:
-    """A batch comes on router.events."""
-    async with transaction(process.pool) as tx:
-        batch = Batch(Topic.ROUTER, events)
-        done = await on_case_changed(batch, tx, process.clock.now(), clock or process.clock)
-    if done is not None:
-        done()
-
-
-async def receipt(client: httpx.AsyncClient, told: dict[str, str]) -> dict[str, object]:
-    """What the resident is shown."""
-    answer = await client.get(f"/petitions/{told['number']}", params={"code": told["code"]})
-    assert answer.status_code == 200, answer.text
-    body: dict[str, object] = answer.json()
-    return body
 
 
 def times(shown: dict[str, object]) -> dict[str, str | None]:
@@ -74,6 +57,53 @@ async def test_a_receipt_follows_the_petition_to_its_unit(
     assert "清泉一网格" in status["zh"]
     assert "2026-04-12 10:00" in status["zh"]
     assert "assigned" in status["en"]
+
+
+async def test_a_receipt_says_what_comes_next_and_what_stands_in_its_way(
+    client: httpx.AsyncClient, process: Process
+) -> None:
+    told = await hand_in(client)
+    assert (await receipt(client, told))["next"] is None
+    petition_id, hour = UUID(told["id"]), 3_600_000
+    sign = ClockSnapshot(name="sign", generation=1, due=hour, on_breach="remind")
+    await hear(process, case_event(petition_id, Order(1, 1), clocks=[sign]))
+    shown = await receipt(client, told)
+    assert shown["next"] == {
+        "step": "sign",
+        "zh": "承办单位签收",
+        "en": "the office that has it signs for it",
+        "by": "2026-04-12T02:00:00+00:00",
+        "late": True,
+        "if_missed": {
+            "does": "remind",
+            "zh": "逾期将提醒责任单位及其上一级",
+            "en": "if not, whoever owes it and the level above are reminded",
+        },
+    }
+    assert not {"paused", "more_time", "not_accepted", "called_back"} & shown.keys()
+    pause = ClockSnapshot(name="pause", generation=1, due=9 * hour, on_breach="supervise")
+    final = ClockSnapshot(
+        name="final_reply", generation=3, due=200 * hour, on_breach="supervise", paused=True
+    )
+    stands = case_event(
+        petition_id, Order(1, 2), clocks=[pause, final], paused="force_majeure", extended=True
+    )
+    await hear(process, stands)
+    shown = await receipt(client, told)
+    assert (shown["paused"]["zh"], shown["paused"]["until"]) == (
+        "遇不可抗力",
+        "2026-04-12T10:00:00+00:00",
+    )
+    assert shown["more_time"]["until"] == "2026-04-20T09:00:00+00:00"
+    refused = case_event(
+        petition_id, Order(1, 3), stage="closed", not_accepted="legal_route", closed=9 * hour
+    )
+    await hear(process, refused)
+    shown = await receipt(client, told)
+    assert shown["next"] is None
+    assert not {"paused", "more_time"} & shown.keys()
+    assert shown["not_accepted"]["reason"] == "legal_route"
+    assert "仲裁" in shown["not_accepted"]["door"]["zh"]
 
 
 async def test_of_a_batch_the_newest_snapshot_is_kept_and_the_first_times(

@@ -52,10 +52,10 @@ class City:
         seen: dict[str, Any] = answer.json()
         return seen
 
-    def token(self, *roles: str, division: str = CITY) -> dict[str, str]:
+    def token(self, *roles: str, division: str = CITY, office: str | None = None) -> dict[str, str]:
         """The header of an officer."""
         secret = self.stack.secret_file.read_text()
-        token = issue(secret, "-".join(roles), roles, division)
+        token = issue(secret, "-".join(roles), roles, division, office)
         return {"Authorization": f"Bearer {token}"}
 
     def get(self, service: str, path: str, *roles: str, division: str = CITY) -> httpx.Response:
@@ -90,13 +90,18 @@ class City:
             query = f"?cursor={page['cursor']}"
 
     def command(
-        self, case_id: str, command: dict[str, Any], role: str, division: str
+        self,
+        case_id: str,
+        command: dict[str, Any],
+        role: str,
+        division: str,
+        office: str | None = None,
     ) -> httpx.Response:
-        """Give a command as an officer."""
+        """Give a command as an officer of a division, or of an office in it."""
         return self.http.post(
             f"{self.stack.url('router')}/cases/{case_id}/commands",
             json=command,
-            headers=self.token(role, division=division)
+            headers=self.token(role, division=division, office=office)
             | {"Idempotency-Key": uuid4().hex, "If-Match": "*"},
         )
 

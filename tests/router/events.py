@@ -169,8 +169,8 @@ async def deliver(
 # ---------------------------------------------------------------- what is in the tables
 
 TABLES = (
-    "cases", "duties", "history", "blocked_cases", "outbox", "parked", "tally", "tally_deltas",
-    "commands",
+    "cases", "duties", "waiting", "history", "blocked_cases", "outbox", "parked", "tally",
+    "tally_deltas", "commands",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import services.router
@@ -21,21 +21,22 @@ from services.router.decisions.commands import (
     Open,
     Refused,
 )
-from services.router.decisions.policy import Policy, parse_policy, read_part
+from services.router.decisions.policy import PartKind, Policy, Role, parse_policy, read_part
 from services.router.decisions.routing import Facts
 from services.router.decisions.workflow import decide
 from shared.divisions import CITY, Tier
-from shared.events import Order, PolicyPartKind
+from shared.events import Order
 from shared.identity import Actor, service_actor
 
 DATA = Path(services.router.__file__).parent / "data"
-FILES: Mapping[PolicyPartKind, str] = {
+FILES: Mapping[PartKind, str] = {
     "settings": "policy.yaml",
     "categories": "categories.csv",
     "divisions": "divisions.csv",
     "calendar": "calendar.csv",
     "offices": "offices.csv",
     "duties": "duties.csv",
+    "templates": "templates.csv",
 }
 DISTRICT, STREET = "210204", "210204005"
 COMMUNITY, GRID = "210204005001", "210204005001001"
@@ -56,6 +57,9 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 CASE = UUID(int=1)
 ROUTER, ESCALATION = service_actor("router"), service_actor("escalation")
 
+TASK_COMMANDS = (
+    "report_in", "refuse_task", "decide_objection", "finish_task", "conference_decides",
+)  # fmt: skip
 RUBBISH, WISH, LAMP, BUS = "E0102", "W01", "P0202", "L09"  # a grid's, a street's, a district's
 MANHOLE, FIRE, QUESTION, DISPUTE = "P0101", "X119", "C01", "D02"
 
@@ -125,12 +129,43 @@ def examples(now: datetime = NOON) -> dict[str, OfficerCommand]:
         "sign": command("sign"),
         "verify": command("verify", at=now, finding="a heap", evidence="photo 1"),
         "reply": command("reply", text="it is gone by tonight"),
+        "answer": command("answer", text="in the town hall, room 3"),
         "resolve": command("resolve", result="it is gone"),
         "close": command("close", callback="answered"),
         "return": command("return", reason="not_in_my_power"),
         "reroute": command("reroute", division=NEXT_GRID, reason="workload"),
         "promote": command("promote", reason="beyond_authority"),
         "hand_over": command("hand_over", body="fire brigade", at=now, reference="119-7"),
+        "not_accept": command(
+            "not_accept", reason="legal_route", door="the court", text="go there"
+        ),
+        "call_back": command("call_back", result="solved", satisfied=True),
+        "reopen": command("reopen", reason="came_back"),
+        "assign": command("assign", to="li"),
+        "recall": command("recall"),
+        "pause": command(
+            "pause", reason="waiting_for_petitioner", until=now + HOUR, text="which flat is it?"
+        ),
+        "resume": command("resume"),
+        "extend": command(
+            "extend", until=now + timedelta(days=9), reason="a part is missing", text="by then"
+        ),
+        "grant_extension": command("grant_extension"),
+        "decline_extension": command("decline_extension", note="there is time enough"),
+        "ask_whistle": command("ask_whistle", note="the grid cannot move it alone"),
+        "whistle": command(
+            "whistle", offices=["city-management"], reason="needs_department", note="come"
+        ),
+        "give_task": command("give_task", kind="copy", note="for your information"),
+        "report_in": command("report_in", task=1, on_site=now + HOUR),
+        "refuse_task": command("refuse_task", task=1, reason="not_in_our_power", note="not ours"),
+        "decide_objection": command("decide_objection", task=1, decision="overrule", note="it is"),
+        "finish_task": command("finish_task", task=1, result="seen"),
+        "withdraw_task": command("withdraw_task", task=1, note="no longer needed"),
+        "call_conference": command(
+            "call_conference", members=["housing", "lighting"], meets_at=now + HOUR, note="come"
+        ),
+        "conference_decides": command("conference_decides", division=DISTRICT, note="it is yours"),
     }
 
 
@@ -144,9 +179,28 @@ def decided(
     whole = examples(now)[asked] if isinstance(asked, str) else asked
     if actor is None:
         actor = ESCALATION if isinstance(whole, ApplyOrder) else officer(case.holder)
-        if not isinstance(whole, ApplyOrder) and whole.command == "reply":
-            actor = cadre(CITY)
+        if not isinstance(whole, ApplyOrder):
+            actor = giver(whole.command, case)
     return decide(case, whole, actor, shipped_policy(), now)
+
+
+def giver(name: str, case: Case) -> Actor:
+    """Who gives such a command, as a rule."""
+    match name:
+        case "reply":
+            return cadre(CITY)
+        case "close" | "call_back":
+            return replace(officer(case.holder), subject="another")
+        case "grant_extension" | "decline_extension":
+            return replace(officer(case.holder, "office_head"), subject="the head")
+        case "recall":
+            return officer(case.given_by or case.holder)
+        case "ask_whistle" | "whistle" | "call_conference":
+            return officer(case.holder, "grid_head", "community_officer", "street_dispatcher")
+        case _ if name in TASK_COMMANDS:
+            return Actor("somebody", frozenset(get_args(Role)), CITY)
+        case _:
+            return officer(case.holder)
 
 
 def done(
@@ -193,4 +247,5 @@ def climbed(case: Case, tier: Tier, now: datetime = NOON) -> Case:
 
 def resolved(case: Case, now: datetime = NOON) -> Case:
     """The case after it was signed and dealt with."""
-    return done(done(case, "sign", now=now), "resolve", now=now)
+    solver = replace(officer(case.holder), subject="who solved it")
+    return done(done(case, "sign", now=now), "resolve", solver, now)

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.router.__main__ import SERVICE, look
+from services.router.api import accounts
 from services.router.decisions.case import duties
 from services.router.decisions.policy import Role
 from services.router.handlers.policies import Policies, load
@@ -44,6 +45,7 @@ from tests.router.stories import (
     MINUTE,
     NEXT_COMMUNITY,
     NEXT_GRID,
+    NEXT_STREET,
     NOON,
     RUBBISH,
     STREET,
@@ -53,6 +55,7 @@ from tests.router.stories import (
 SECRET = "a key of a test that is long enough"
 A, B, C = petition_id(1), petition_id(2), petition_id(3)
 SIGN = {"command": "sign"}
+PARTS = ("routing", "history", "account")
 
 
 @pytest.fixture
@@ -129,7 +132,8 @@ async def given(
 
 
 @pytest.mark.parametrize(
-    "path", [f"/cases/{A}", f"/cases/{A}/routing", f"/cases/{A}/history", f"/queues/{GRID}"]
+    "path",
+    [f"/cases/{A}", *(f"/cases/{A}/{part}" for part in PARTS), f"/queues/{GRID}"],
 )
 async def test_each_route_needs_a_token_that_holds(
     client: httpx.AsyncClient, router: Router, path: str
@@ -146,7 +150,8 @@ async def test_each_route_needs_a_token_that_holds(
 
 @pytest.mark.parametrize("roles", [("resident",), ("grid_volunteer",), ("",), ("nobody",)])
 @pytest.mark.parametrize(
-    "path", [f"/cases/{A}", f"/cases/{A}/routing", f"/cases/{A}/history", f"/queues/{GRID}"]
+    "path",
+    [f"/cases/{A}", *(f"/cases/{A}/{part}" for part in PARTS), f"/queues/{GRID}"],
 )
 async def test_each_route_is_for_officers_only(
     client: httpx.AsyncClient, router: Router, path: str, roles: tuple[str, ...]
@@ -173,7 +178,7 @@ async def test_a_command_needs_a_token_too(client: httpx.AsyncClient) -> None:
     problem(await client.post(f"/cases/{A}/commands", json=SIGN), 401, "not-identified")
 
 
-@pytest.mark.parametrize("part", ["", "/routing", "/history"])
+@pytest.mark.parametrize("part", ["", *(f"/{part}" for part in PARTS)])
 async def test_what_is_not_for_you_looks_like_what_is_not_there(
     client: httpx.AsyncClient, router: Router, part: str
 ) -> None:
@@ -220,7 +225,7 @@ async def test_the_accused_office_knows_of_no_case_in_whatever_division(
     await router.hear(Said(receipt(LAMP), A), Said(receipt(LAMP, accused_office="lighting"), B))
     lighting = token(division, "department_officer", office="lighting")
     assert (await client.get(f"/cases/{A}", headers=lighting)).status_code == 200
-    for part in ("", "/routing", "/history"):
+    for part in ("", *(f"/{part}" for part in PARTS)):
         hidden = await client.get(f"/cases/{B}{part}", headers=lighting)
         problem(hidden, 404, "no-such-case")
     queue = await client.get("/queues/offices/lighting", headers=lighting)
@@ -274,7 +279,8 @@ async def test_a_case_is_shown_with_names_clocks_and_what_you_may_do(
     assert all(clock["overdue"] for clock in shown["clocks"])  # it is years old
     assert shown["next_deadline"].startswith("2024-05-20T02:30:00")
     assert shown["actions"] == [
-        "classify", "place", "reroute", "sign", "return", "promote", "resolve",
+        "classify", "place", "reroute", "assign", "pause", "extend", "not_accept", "sign",
+        "return", "promote", "resolve", "give_task",
     ]  # fmt: skip
     assert (shown["lead"], shown["assisting"]) == (LIGHTING, [])
 
@@ -352,6 +358,13 @@ async def steps_told(
     return [step["event"] for step in history.json()["steps"]], decisions
 
 
+def events_in(account: Any) -> list[tuple[str, str]]:
+    """Every step that an account names, by its event and its division."""
+    steps = [one["step"] for line in account["promises"] for one in (*line["spans"], line["ended"])
+             if one is not None]  # fmt: skip
+    return [(step["event"], step["division"]) for step in steps]
+
+
 async def test_who_was_accused_for_a_time_is_told_nothing_of_that_time(
     client: httpx.AsyncClient, router: Router
 ) -> None:
@@ -368,6 +381,9 @@ async def test_who_was_accused_for_a_time_is_told_nothing_of_that_time(
     for who in (desk, lighting):
         assert await steps_told(client, who) == (["opened", "replied"], ["opened"])
         assert "money" not in (await client.get(f"/cases/{A}/history", headers=who)).text
+        account = await client.get(f"/cases/{A}/account", headers=who)
+        assert account.status_code == 200
+        assert {event for event, _ in events_in(account.json())} == {"opened", "replied"}
     told = await steps_told(client, token(STREET))
     assert told[0] == ["opened", "classified", "classified", "replied"]
     pages = await client.get(f"/cases/{A}/history?limit=1", headers=desk)
@@ -470,6 +486,23 @@ async def test_a_queue_lists_cases_held_and_clocks_owned_by_due_time_page_by_pag
     assert page["owned"] == {"reply": len(owned)}
     one = next(line for line in lines if line["clock"] == "reply")
     assert one["role"] == "street_cadre"
+
+
+async def test_a_find_of_the_grid_stands_in_the_streets_queue_at_once_and_takes_its_command(
+    client: httpx.AsyncClient, router: Router
+) -> None:
+    find = receipt(RUBBISH, GRID, channel="grid_patrol", contact=False)
+    await router.hear(Said(find, A))
+    (line,) = (await asked(client, f"/queues/{STREET}", STREET))["entries"]
+    assert (line["case"], line["holder"], line["clock"]) == (str(A), GRID, "reply")
+    body = {"command": "promote", "reason": "beyond_authority", "to": "street"}
+    roles = ("street_dispatcher",)
+    answer = await given(client, A, body, division=NEXT_STREET, roles=roles)
+    assert answer.status_code == 404, "another street's officers do not know of it"
+    answer = await given(client, A, body, key="key-2", division=STREET, roles=roles)
+    assert answer.status_code == 200, answer.text
+    (line,) = (await asked(client, f"/queues/{STREET}", STREET))["entries"]
+    assert (line["why"], line["holder"]) == ("held", STREET)
 
 
 async def test_an_emergency_that_waits_stands_above_what_is_overdue(
@@ -630,7 +663,7 @@ async def test_a_case_leaves_the_queue_when_it_ends(
     reply = {"command": "reply", "text": "done by tonight"}
     assert (await given(client, A, reply, key="1", roles=("street_cadre",))).status_code == 200
     answer = await given(client, A, {"command": "resolve", "result": "done"}, key="2")
-    assert (answer.json()["stage"], answer.json()["actions"]) == ("closed", [])
+    assert (answer.json()["stage"], answer.json()["actions"]) == ("closed", ["reopen"])
     for division in (GRID, STREET):
         page = await asked(client, f"/queues/{division}")
         assert (page["entries"], page["held"], page["owned"]) == ([], {}, {})
@@ -765,7 +798,8 @@ async def test_a_repeated_refusal_is_the_same_refusal(
     first = await given(client, A, close)
     body = problem(first, 409, "not-allowed-now")
     assert body["allowed"] == [
-        "classify", "place", "reroute", "sign", "return", "promote", "resolve", "verify",
+        "classify", "place", "reroute", "assign", "pause", "extend", "not_accept", "sign",
+        "return", "promote", "resolve", "ask_whistle", "give_task", "verify",
     ]  # fmt: skip
     again = await given(client, A, close)
     assert again.content == first.content
@@ -987,6 +1021,144 @@ async def test_an_etag_outlives_a_supervision(client: httpx.AsyncClient, router:
     assert (answer.status_code, answer.json()["version"]) == (200, 2)
 
 
+# ---------------------------------------------------------------- what was counted, and would be
+
+
+async def test_the_account_of_a_case_adds_up_and_names_nobody(
+    client: httpx.AsyncClient, router: Router, process: Process
+) -> None:
+    now = process.clock.now()
+    await router.hear(Said(receipt(), A), now=now)
+    officer = {"division": GRID, "subject": "officer-7"}
+    until = (now + timedelta(hours=9)).isoformat()
+    pause = {"command": "pause", "reason": "waiting_for_petitioner", "until": until,
+             "text": "which flat is it?"}  # fmt: skip
+    for n, body in enumerate((SIGN, pause, {"command": "resume"})):
+        answer = await given(client, A, body, key=str(n), **officer)  # type: ignore[arg-type]
+        assert answer.status_code == 200, answer.text
+    told = await client.get(f"/cases/{A}/account", headers=token(GRID))
+    assert "officer-7" not in told.text
+    assert "which flat" not in told.text
+    account = told.json()
+    assert (account["complete"], account["policy"]) == (True, 1)
+    case = await asked(client, f"/cases/{A}")
+    running = {one["clock"]: one for one in account["promises"] if one["ended"] is None}
+    assert {name: one["due_at"] for name, one in running.items()} == {
+        clock["name"]: clock["due_at"] for clock in case["clocks"]
+    }
+    for one in account["promises"]:
+        added = sum(more["amount"] for more in one["added"])
+        assert one["counted"] + one["left"] == pytest.approx(one["amount"] + added, abs=1e-6)
+    states = [span["state"] for span in running["final_reply"]["spans"]]
+    # It was received long ago: its grace has run since it was opened.
+    assert states == ["counted", "overdue", "counted", "paused", "counted"]
+    paused = running["final_reply"]["spans"][3]
+    assert paused["begun"] == ["paused"]
+    assert paused["step"]["reason"] == "waiting_for_petitioner"
+    assert (paused["step"]["role"], paused["step"]["division"]) == ("grid_head", GRID)
+    assert paused["owner"] == {"division": GRID, "role": "grid_head", "office": None}
+    assert paused["calendar"]["version"] == account["calendar"]
+    assert account["promises"][0]["spans"][-1]["policy"] == 1
+
+
+async def test_an_account_of_a_history_that_is_too_long_says_so(
+    client: httpx.AsyncClient, pool: Pool, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await router.hear(Said(receipt(), A), *(Said(supplement(), A, n) for n in range(2, 8)))
+    whole = await asked(client, f"/cases/{A}/account")
+    for most, page, complete in ((7, 2, True), (7, 7, True), (6, 3, False), (6, 4, False)):
+        monkeypatch.setattr(accounts, "MOST_STEPS", most)
+        monkeypatch.setattr(accounts, "PAGE", page)
+        told = await asked(client, f"/cases/{A}/account")
+        assert (told["complete"], told["most_steps"]) == (complete, most)
+        if complete:
+            assert [one["clock"] for one in told["promises"]] == [
+                one["clock"] for one in whole["promises"]
+            ]
+        else:
+            assert told["as_of"].startswith("2024-05-20T02:00:00")
+
+
+def supposed(**more: object) -> dict[str, object]:
+    """A question about a promise across the National Day week."""
+    plain = {"clock": "object", "start": "2026-09-30T16:00:00+08:00", "division": STREET}
+    return plain | more
+
+
+async def explained(
+    client: httpx.AsyncClient, body: object, division: str = GRID
+) -> httpx.Response:
+    return await client.post("/clocks/explain", json=body, headers=token(division))
+
+
+async def test_any_officer_may_ask_what_would_be_counted_and_nothing_is_kept(
+    client: httpx.AsyncClient, pool: Pool
+) -> None:
+    before = await contents(pool)
+    answer = await explained(client, supposed(), NEXT_GRID)
+    assert answer.status_code == 200, answer.text
+    (told,) = answer.json()["promises"]
+    assert (told["limit"], told["counts_in"], told["amount"]) == ("4wh", "working_seconds", 14_400)
+    assert told["due_at"] == "2026-10-08T03:00:00+00:00"
+    ((first, second),) = [span["stretches"] for span in told["spans"]]
+    assert (first["seconds"], second["seconds"]) == (5_400, 9_000)
+    assert [day["day"] for day in told["days"]] == [f"2026-10-0{n}" for n in range(1, 8)]
+    assert len(told["warn_at"]) == 3
+    assert (answer.json()["policy"], told["provisional"]) == (1, False)
+    assert await contents(pool) == before
+
+
+async def test_a_question_without_a_clock_is_answered_by_the_policy(
+    client: httpx.AsyncClient,
+) -> None:
+    pause = {"from": "2026-10-01T08:00:00+08:00", "to": "2026-10-02T08:00:00+08:00",
+             "reason": "force_majeure"}  # fmt: skip
+    body = {"start": "2026-09-30T16:00:00+08:00", "division": DISTRICT, "category": "E0115"}
+    plain, paused = [
+        {one["clock"]: one["due_at"] for one in (await explained(client, said)).json()["promises"]}
+        for said in (body, body | {"pauses": [pause], "policy": 1})
+    ]
+    assert plain["final_reply"] == "2026-10-01T08:00:00+00:00"
+    assert paused["final_reply"] == "2026-10-02T08:00:00+00:00"
+    assert plain["reply"] == paused["reply"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (supposed(clock="nap"), "clock"),
+        (supposed(policy=2), "policy"),
+        (supposed(policy=0), "policy"),
+        (supposed(start="2026-09-30T16:00:00"), "start"),
+        (supposed(start="0001-01-01T00:00:00+14:00"), "start"),
+        (supposed(start="9999-12-31T23:00:00Z"), "start"),
+        (supposed(start="2031-01-01T00:00:00Z"), "start"),
+        (supposed(division="\x00"), "division"),
+        (supposed(nonsense=1), "nonsense"),
+        ({"clock": "object", "division": STREET}, "start"),
+    ],
+)
+async def test_a_question_that_cannot_be_answered_names_its_field(
+    client: httpx.AsyncClient, body: object, field: str
+) -> None:
+    told = problem(await explained(client, body), 422, "invalid-request")
+    assert [one["field"] for one in told["errors"]] == [field]
+    assert all(one["says"] for one in told["errors"])
+
+
+async def test_a_question_is_for_officers_and_json_only(client: httpx.AsyncClient) -> None:
+    problem(await client.post("/clocks/explain", json=supposed()), 401, "not-identified")
+    resident = token(GRID, "resident")
+    answer = await client.post("/clocks/explain", json=supposed(), headers=resident)
+    problem(answer, 403, "not-an-officer")
+    text = token(GRID) | {"Content-Type": "text/plain"}
+    answer = await client.post("/clocks/explain", content=b"{}", headers=text)
+    problem(answer, 415, "wrong-media-type")
+    broken = token(GRID) | {"Content-Type": "application/json"}
+    answer = await client.post("/clocks/explain", content=b"{", headers=broken)
+    problem(answer, 400, "malformed-json")
+
+
 # ---------------------------------------------------------------- the API page
 
 
@@ -997,6 +1169,11 @@ async def test_the_api_page_spells_out_every_command(client: httpx.AsyncClient) 
     assert {one["properties"]["command"]["const"] for one in shown} == set(examples())
     assert all(one["description"] for one in shown)
     assert "$ref" not in str(body)
+    body = page["paths"]["/clocks/explain"]["post"]["requestBody"]
+    shown = body["content"]["application/json"]["schema"]
+    assert {"start", "clock", "pauses", "extension"} <= shown["properties"].keys()
+    assert "$ref" not in str(body)
+    assert page["paths"]["/cases/{case_id}/account"]["get"]["description"]
 
 
 # ---------------------------------------------------------------- the policy in force

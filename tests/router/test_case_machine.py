@@ -5,7 +5,7 @@ The model is a ledger: what was said so far, which orders were carried out, wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
@@ -27,6 +27,7 @@ from services.router.decisions.commands import (
     ApplyOrder,
     Changed,
     Decision,
+    Rate,
     Refused,
     Supplement,
 )
@@ -41,8 +42,10 @@ from shared.events import (
     CaseChanged,
     Change,
     Order,
+    RatingReason,
     Sign,
     dump,
+    promise_of,
 )
 from shared.identity import Actor
 from tests.router.stories import (
@@ -83,16 +86,21 @@ REASONS = {
     "reroute": ("correction", "workload", "competence", "agreed"),
     "promote": ("beyond_authority", "repeat_open", "scale_up", "petitioner_request"),
 }
-HELD = {"verify", "reply", "tier", "final_reply"}
+ASKED = {
+    "whistle", "report_in", "assist", "objection", "team", "adviser", "conference", "result",
+    "copy",
+}  # fmt: skip
+HELD = {"verify", "reply", "tier", "final_reply", "pause"} | ASKED
+RATINGS: tuple[RatingReason, ...] = get_args(RatingReason)
 MAY_RUN: Mapping[tuple[str, str], set[str]] = {
-    ("service", "registered"): {"dispatch", "reply", "final_reply"},
+    ("service", "registered"): {"dispatch", "reply", "final_reply", "conference"},
     ("service", "assigned"): HELD | {"sign"},
     ("service", "signed"): HELD | {"object"},
-    ("service", "resolved"): {"reply", "callback"},
-    ("consult", "registered"): {"dispatch", "reply", "final_reply"},
+    ("service", "resolved"): {"reply", "callback", "result"},
+    ("consult", "registered"): {"dispatch", "reply", "final_reply", "conference"},
     ("consult", "assigned"): HELD - {"verify"},
     ("consult", "signed"): HELD - {"verify"},
-    ("consult", "resolved"): {"reply"},
+    ("consult", "resolved"): {"reply", "result"},
     ("handoff", "registered"): {"handover"},
     ("mediation", "registered"): {"dispatch", "reply"},
     ("xinfang", "registered"): {"dispatch", "reply"},
@@ -226,22 +234,97 @@ class Life(RuleBasedStateMachine):
     def promote(self, reason: str, who: Actor) -> None:
         self.ask("promote", who, reason=reason)
 
+    @precondition(lambda self: self.takes("pause"))
+    @rule(hours=st.integers(-1, 400), who=actors)
+    def pause(self, hours: int, who: Actor) -> None:
+        until = self.now + timedelta(hours=hours)
+        self.ask("pause", who, reason="waiting_for_petitioner", until=until, text="x")
+
+    @precondition(lambda self: self.case.pause is not None)
+    @rule(who=actors)
+    def resume(self, who: Actor) -> None:
+        self.ask("resume", who)
+
+    @precondition(lambda self: self.case.clock("final_reply") and self.case.extension is None)
+    @rule(hours=st.integers(-5, 300), who=actors)
+    def extend(self, hours: int, who: Actor) -> None:
+        promised = self.case.clock("final_reply")
+        assert promised is not None
+        until = promised.due_at + timedelta(hours=hours)
+        self.ask("extend", who, until=until, reason="x", text="y")
+
+    @precondition(lambda self: self.case.extension is not None)
+    @rule(yes=st.booleans(), who=actors)
+    def answer_extension(self, yes: bool, who: Actor) -> None:
+        head = replace(who, subject="the head")
+        if yes:
+            self.ask("grant_extension", head)
+        else:
+            self.ask("decline_extension", head, note="x")
+
+    @precondition(lambda self: self.takes("assign"))
+    @rule(name=st.sampled_from(["li", "wang"]), who=actors)
+    def assign(self, name: str, who: Actor) -> None:
+        self.ask("assign", who, to=name)
+
+    @precondition(lambda self: self.case.given_by is not None)
+    @rule(who=actors)
+    def recall(self, who: Actor) -> None:
+        self.ask("recall", who)
+
+    @precondition(lambda self: self.takes("not_accept"))
+    @rule(often=st.integers(0, 3), who=actors)
+    def not_accept(self, often: int, who: Actor) -> None:
+        if not often:
+            self.ask("not_accept", who, reason="unlawful", door="x", text="y")
+
+    @precondition(lambda self: self.takes("call_back"))
+    @rule(
+        result=st.sampled_from(["solved", "not_solved", "no_answer"]),
+        reason=st.sampled_from(RATINGS),
+        who=actors,
+    )
+    def call_back(self, result: str, reason: str, who: Actor) -> None:
+        says = {"satisfied": False, "reason": reason} if result == "not_solved" else {}
+        self.ask("call_back", replace(who, subject="who calls"), result=result, **says)
+
+    @precondition(lambda self: self.takes("reopen"))
+    @rule(reason=st.sampled_from(RATINGS), who=actors)
+    def reopen(self, reason: str, who: Actor) -> None:
+        self.ask("reopen", who, reason=reason)
+
+    @precondition(lambda self: self.supplements < 8 and not self.case.is_open)
+    @rule(solved=st.booleans(), reason=st.sampled_from(RATINGS))
+    def rate(self, solved: bool, reason: RatingReason) -> None:
+        before = self.case
+        self.supplements += 1
+        asked = Rate(Order(1, self.supplements), solved, solved, None if solved else reason)
+        self.take(decide(before, asked, ROUTER, self.policy, self.now))
+        assert self.case.satisfied is solved
+        if self.case.is_open:
+            self.came_back(before, self.case)
+
     @precondition(lambda self: self.takes("hand_over"))
     @rule(who=actors)
     def hand_over(self, who: Actor) -> None:
         self.ask("hand_over", who, body="x", at=self.now, reference="y")
 
     @precondition(lambda self: self.supplements < 4)
-    @rule()
-    def supplement(self) -> None:
+    @rule(urges=st.booleans())
+    def supplement(self, urges: bool) -> None:
         before = self.case
         self.supplements += 1
-        asked = Supplement(Order(1, self.supplements))
+        asked = Supplement(Order(1, self.supplements), urges)
         decision = decide(before, asked, ROUTER, self.policy, self.now)
         self.take(decision)
-        assert self.case == replace(
-            before, heard=asked.heard, version=before.version + 1, seq=before.seq + 1
-        )
+        assert (self.case.heard, self.case.urged) == (asked.heard, before.urged + urges)
+        assert (self.case.holder, self.case.stage) == (before.holder, before.stage)
+        assert self.case.pause is None or before.pause is not None
+        if before.pause is None:
+            assert self.case == replace(
+                before, heard=asked.heard, urged=self.case.urged, version=before.version + 1,
+                seq=before.seq + 1,
+            )  # fmt: skip
 
     @precondition(lambda self: self.orders)
     @rule(which=st.integers(0, 1_000), also=st.sampled_from(["nothing", "tier", "generation"]))
@@ -297,34 +380,68 @@ class Life(RuleBasedStateMachine):
     def moved_as_asked(
         self, name: str, before: Case, after: Case, fields: dict[str, object]
     ) -> None:
-        match name:
-            case "promote":
-                self.went_up(before, after)
-            case "return":
-                assert is_within(before.holder, after.holder)
-                assert len(after.holder) < len(before.holder) or after.holder == CITY
-                assert after.returns == before.returns + 1
-            case "reroute":
-                assert after.holder == fields["division"]
-                assert not after.street_leads or after.tier in (Tier.STREET, Tier.DISTRICT)
-                assert after.place == before.place or not after.accused_unknown
-            case "classify":
-                assert after.confirmed
-                accused = fields.get("accused")
-                assert accused is None or after.accused == (None if accused == "none" else accused)
-                assert after.category in (fields["category"], None)
-            case "place":
-                assert after.place == fields["division"]
-                assert after.urgency == "U1" or before.urgency != "U1" or before.category
-                assert after.restricted or not before.restricted
-            case "verify" if before.street_leads and before.tier in (Tier.GRID, Tier.COMMUNITY):
-                assert (after.verified, after.place) == (True, before.place)
-                assert after.tier not in (Tier.GRID, Tier.COMMUNITY)
-            case "hand_over" if after.stage != "handed_off":
-                assert before.category in self.policy.settings.first_tier.follow_up
-                assert (after.track, after.handed_over) == ("service", True)
-            case _:
-                assert (after.holder, after.place) == (before.holder, before.place)
+        """Where the case is now, by the command; of others nothing moves it."""
+        if name in ("reroute", "return", "recall") and after.arbitration == "asked":
+            assert after.stage == "registered"
+            assert all(is_within(one.partition("/")[0], after.holder) for one in before.had_by)
+        elif name in ("call_back", "reopen") and after.reopened > before.reopened:
+            self.came_back(before, after)
+        elif name == "verify" and before.street_leads and before.tier in BELOW_THE_STREET:
+            assert (after.verified, after.place) == (True, before.place)
+            assert after.tier not in BELOW_THE_STREET
+        elif name in MOVES:
+            MOVES[name](self, before, after, fields)
+        else:
+            assert (after.holder, after.place) == (before.holder, before.place)
+
+    def sent_up(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        self.went_up(before, after)
+
+    def returned(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        assert is_within(before.holder, after.holder)
+        assert len(after.holder) < len(before.holder) or after.holder == CITY
+        assert after.returns == before.returns + 1
+
+    def recalled(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        assert (after.holder, after.stage) == (before.given_by, "registered")
+
+    def rerouted(self, before: Case, after: Case, fields: dict[str, object]) -> None:
+        assert after.holder == fields["division"]
+        assert not after.street_leads or after.tier in (Tier.STREET, Tier.DISTRICT)
+        assert after.place == before.place or not after.accused_unknown
+
+    def whistled(self, _: Case, after: Case, __: dict[str, object]) -> None:
+        assert after.tier in (Tier.STREET, Tier.DISTRICT)
+        assert after.office is None
+
+    def conferred(self, _: Case, after: Case, fields: dict[str, object]) -> None:
+        assert (after.holder, after.arbitration) == (fields["division"], "decided")
+
+    def classified(self, before: Case, after: Case, fields: dict[str, object]) -> None:
+        assert after.confirmed
+        accused = fields.get("accused")
+        assert accused is None or after.accused == (None if accused == "none" else accused)
+        assert after.category in (fields["category"], None)
+
+    def placed(self, before: Case, after: Case, fields: dict[str, object]) -> None:
+        assert after.place == fields["division"]
+        assert after.urgency == "U1" or before.urgency != "U1" or before.category
+        assert after.restricted or not before.restricted
+
+    def handed_over(self, before: Case, after: Case, _: dict[str, object]) -> None:
+        if after.stage != "handed_off":
+            assert before.category in self.policy.settings.first_tier.follow_up
+            assert (after.track, after.handed_over) == ("service", True)
+        else:
+            assert (after.holder, after.place) == (before.holder, before.place)
+
+    def came_back(self, before: Case, after: Case) -> None:
+        """Open again, everything promised anew, nothing of the end left."""
+        assert after.reopened == before.reopened + 1
+        assert after.is_open
+        assert after.receipt == self.now
+        assert (after.outcome, after.closed_at, after.not_accepted) == (None, None, None)
+        assert not after.replied
 
     def went_up(self, before: Case, after: Case) -> None:
         """Exactly one promotion, and never to the same tier or down."""
@@ -356,6 +473,9 @@ class Life(RuleBasedStateMachine):
         self.take(decision)
         if asked.action == "promote":
             self.went_up(before, self.case)
+        elif asked.clock == "pause":
+            assert before.pause is not None
+            assert self.case.pause is None
         else:
             assert self.case.supervised == before.supervised + 1
             assert self.case.holder == before.holder
@@ -364,7 +484,8 @@ class Life(RuleBasedStateMachine):
         """One step on: one seq, one known event, and a version where it is another case."""
         assert isinstance(decision, Changed)
         before = self.case
-        assert decision.case.version == before.version + (decision.event != "supervised")
+        same = decision.transitions == ("supervised",)
+        assert decision.case.version == before.version + (not same)
         assert (decision.case.epoch, decision.case.seq) == (before.epoch, before.seq + 1)
         self.case = decision.case
         for clock in before.clocks:
@@ -374,8 +495,9 @@ class Life(RuleBasedStateMachine):
             ended = after is None or (after.started_at, after.due_at) != (
                 clock.started_at, clock.due_at,
             )  # fmt: skip
-            if ended and self.now > clock.due_at:
-                self.missed.add(clock.name)
+            # The end of a pause is no promise to anybody.
+            if ended and self.now > clock.due_at and not clock.paused and clock.name != "pause":
+                self.missed.add(promise_of(clock.name))
         self.remember(before, decision)
 
     def remember(self, before: Case | None, decision: Changed) -> None:
@@ -396,11 +518,13 @@ class Life(RuleBasedStateMachine):
         if not case.is_open:
             assert case.clocks == ()
             assert case.next_deadline is None
-            assert case.outcome in ("solved", "handed_off")
+            assert case.outcome in ("solved", "handed_off") or case.not_accepted is not None
             assert case.closed_at is not None
             return
         assert case.clocks
-        assert case.next_deadline == min(clock.due_at for clock in case.clocks)
+        assert case.next_deadline == min(c.due_at for c in case.clocks if not c.paused)
+        assert (case.pause is not None) == (case.clock("pause") is not None)
+        assert case.pause is not None or not any(clock.paused for clock in case.clocks)
         waits = dict(TRACKS[case.track].waits)
         if case.stage in ("registered", "signed"):
             assert case.clock(waits[case.stage]) is not None
@@ -410,14 +534,16 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_has_no_clock_of_another_stage(self) -> None:
-        names = {clock.name for clock in self.case.clocks}
+        names = {promise_of(clock.name) for clock in self.case.clocks}
         assert names <= MAY_RUN.get((self.case.track, self.case.stage), set())
 
     @invariant()
     def it_has_one_holder_who_is_not_accused(self) -> None:
         case = self.case
         if case.stage in ("assigned", "signed", "resolved"):
-            assert case.office == office_of(case, case.holder, self.policy)
+            # The street's own desk commands what was whistled for.
+            office = office_of(case, case.holder, self.policy)
+            assert case.office in {office} | ({None} if case.whistle else set())
         assert case.stage != "registered" or case.office is None
         assert case.role == ("department_officer" if case.office else dispatcher_of(case.holder))
         assert case.tier == tier_of(case.holder)
@@ -490,8 +616,8 @@ class Life(RuleBasedStateMachine):
         assert heard.case.entered.keys() == case.entered.keys()
         assert all(same(heard.case.entered[tier], case.entered[tier]) for tier in case.entered)
         for told, clock in zip(heard.case.clocks, case.clocks, strict=True):
-            assert (told.name, told.generation, told.answered) == (
-                clock.name, clock.generation, clock.answered,
+            assert (told.name, told.generation, told.answered, told.paused) == (
+                clock.name, clock.generation, clock.answered, clock.paused,
             )  # fmt: skip
             assert same(told.started, clock.started_at)
             assert same(told.due, clock.due_at)
@@ -503,6 +629,19 @@ class Life(RuleBasedStateMachine):
         assert kept == self.case
         assert CASE.validate_python(self.replayed) == self.case
 
+
+MOVES: Mapping[str, Callable[[Life, Case, Case, dict[str, object]], None]] = {
+    "promote": Life.sent_up,
+    "return": Life.returned,
+    "recall": Life.recalled,
+    "reroute": Life.rerouted,
+    "classify": Life.classified,
+    "place": Life.placed,
+    "hand_over": Life.handed_over,
+    "whistle": Life.whistled,
+    "conference_decides": Life.conferred,
+}
+BELOW_THE_STREET = (Tier.GRID, Tier.COMMUNITY)
 
 Life.TestCase.settings = settings(
     max_examples=100,

@@ -18,10 +18,11 @@ from services.router import store
 from services.router.decisions.case import CASE, Case, but, duties
 from services.router.decisions.commands import OFFICER_COMMAND
 from services.router.decisions.policy import Part, Policy, PolicyRefused, read_part
+from services.router.decisions.stuck import waits
 from services.router.decisions.workflow import allowed_actions
 from services.router.handlers import policies as policy_files
 from services.router.handlers.commands import Answer, Commands
-from services.router.handlers.measures import OPEN, measure
+from services.router.handlers.measures import OPEN, WAIT, WAIT_AGE, measure
 from services.router.handlers.orders import APPLIED, STALE, UNKNOWN
 from services.router.handlers.orders import DUPLICATES as REPEATED
 from services.router.handlers.petitions import BLOCKED, DUPLICATES, OPENED, replay
@@ -38,10 +39,12 @@ from shared.events import (
     derived_id,
     hash_of_parts,
     part_body,
+    promise_of,
 )
 from shared.hearing import Fenced, Handle, Heard, decode
 from shared.kafka import Record
 from shared.postgres import Pool, transaction
+from tests.router.conftest import MIGRATIONS
 from tests.router.events import (
     REAL,
     Router,
@@ -640,7 +643,7 @@ async def test_counts_queues_history_and_events_agree_with_the_cases(
         assert await replayed_history(pool, case.id) == case
     async with transaction(pool) as tx:
         await tally.fold(tx)
-        await measure(tx, policies)
+        await measure(tx, policies, days.now)
     await the_counts_are_those_of_the_cases(pool, found)
     shown = {
         tuple(sample.labels.values()): sample.value
@@ -649,6 +652,7 @@ async def test_counts_queues_history_and_events_agree_with_the_cases(
         if sample.value
     }
     assert sum(shown.values()) == sum(case.is_open for case in found.values())
+    await the_stuck_queues_are_those_of_the_cases(pool, found, days.now)
 
 
 async def the_counts_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case]) -> None:
@@ -660,17 +664,49 @@ async def the_counts_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case])
             expected["queue", f"{case.holder}/{case.stage}"] += 1
             expected["open", f"{case.tier or CITY}/{case.track}/{case.stage}"] += 1
             for clock in case.clocks:
-                owner = clock.owner_division
+                owner, promise = clock.owner_division, promise_of(clock.name)
+                anothers = promise != clock.name and clock.owner_role != case.role
                 if clock.owner_office not in (None, case.office):
-                    expected["office owned", f"{owner}/{clock.owner_office}/{clock.name}"] += 1
-                elif owner != case.holder:
-                    expected["owned", f"{owner}/{clock.name}"] += 1
+                    expected["office owned", f"{owner}/{clock.owner_office}/{promise}"] += 1
+                elif owner != case.holder or anothers:
+                    expected["owned", f"{owner}/{promise}"] += 1
             if case.office is not None:
                 expected["office", f"{case.holder}/{case.office}/{case.stage}"] += 1
-    names = ["queue", "open", "owned", "promoted", "office", "office owned"]
+    stuck = (wait for case in found.values() for wait in waits(case))
+    expected.update(("waiting", f"{wait.queue}/{wait.tier}") for wait in stuck)
+    names = ["queue", "open", "owned", "promoted", "office", "office owned", "waiting"]
     async with pool.acquire() as connection:
         counts = await tally.counts(connection, names)
     assert counts == expected
+
+
+async def the_stuck_queues_are_those_of_the_cases(
+    pool: Pool, found: dict[UUID, Case], now: datetime
+) -> None:
+    expected = {(case.id, *wait) for case in found.values() for wait in waits(case)}
+    kept = await rows(pool, "select case_id, queue, tier, since from waiting")
+    assert set(kept) == expected
+    assert expected, "some of them wait"
+    assert len(kept) == len(expected)
+    for queue, tier in {(queue, tier) for _, queue, tier, _ in expected}:
+        there = [since for _, *where, since in expected if where == [queue, tier]]
+        assert WAIT.labels(queue, tier)._value.get() == len(there)
+        oldest = max(0.0, (now - min(there)).total_seconds())
+        assert WAIT_AGE.labels(queue, tier)._value.get() == oldest
+
+
+async def test_what_waited_before_the_stuck_queues_were_kept_is_found(
+    pool: Pool, days: Days
+) -> None:
+    found = await cases(pool)
+    async with transaction(pool) as tx:
+        await tx.execute("drop table waiting")
+        await tx.execute("delete from tally where name = 'waiting'")
+        await tx.execute("delete from tally_deltas where name = 'waiting'")
+        await tx.execute((MIGRATIONS / "0006_waiting.sql").read_text())
+    expected = {(case.id, *wait) for case in found.values() for wait in waits(case)}
+    assert set(await rows(pool, "select case_id, queue, tier, since from waiting")) == expected
+    await the_counts_are_those_of_the_cases(pool, found)
 
 
 async def the_duties_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case]) -> None:

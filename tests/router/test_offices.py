@@ -8,10 +8,15 @@ import pytest
 from services.router.decisions import clocks
 from services.router.decisions.case import as_it_stood, changed_fields
 from services.router.decisions.commands import Changed
-from services.router.decisions.policy import Part, PolicyRefused, parse_policy, read_part
+from services.router.decisions.policy import (
+    Part,
+    PartKind,
+    PolicyRefused,
+    parse_policy,
+    read_part,
+)
 from services.router.decisions.workflow import allowed_actions, decide, may_read
 from shared.divisions import Tier
-from shared.events import PolicyPartKind
 from shared.identity import Actor
 from tests.router.stories import (
     CASE,
@@ -48,7 +53,7 @@ def of_office(office: str, division: str = DISTRICT) -> Actor:
     return Actor("somebody", frozenset({"department_officer"}), division, office)
 
 
-def files(**lines: str) -> dict[PolicyPartKind, Part]:
+def files(**lines: str) -> dict[PartKind, Part]:
     """The shipped files; what is named has these lines besides."""
     return {
         kind: read_part(kind, (DATA / file).read_text() + lines.get(kind, ""), file)
@@ -56,14 +61,14 @@ def files(**lines: str) -> dict[PolicyPartKind, Part]:
     }
 
 
-def without(kind: PolicyPartKind, *beginnings: str) -> dict[PolicyPartKind, Part]:
+def without(kind: PartKind, *beginnings: str) -> dict[PartKind, Part]:
     """The shipped files, but for some lines of one."""
     text = (DATA / FILES[kind]).read_text().splitlines()
     kept = [line for line in text if not line.startswith(beginnings)]
     return files() | {kind: read_part(kind, "\n".join(kept) + "\n", FILES[kind])}
 
 
-def problems(parts: dict[PolicyPartKind, Part]) -> list[str]:
+def problems(parts: dict[PartKind, Part]) -> list[str]:
     with pytest.raises(PolicyRefused) as refusal:
         parse_policy(1, parts)
     return [str(problem) for problem in refusal.value.problems]
@@ -118,7 +123,7 @@ def test_what_names_nothing_is_refused(kind: str, line: str, says: str) -> None:
 
 
 def test_a_day_without_a_lead_is_a_gap_and_days_that_meet_are_none() -> None:
-    def changing(since: str) -> dict[PolicyPartKind, Part]:
+    def changing(since: str) -> dict[PartKind, Part]:
         offices = (DATA / "offices.csv").read_text()
         old = "lighting,路灯管理处,lighting,department,*,,,"
         new = f"{old}2026-12-01,\nlamps,灯,lamps,department,*,,{since},"

@@ -72,10 +72,16 @@ def policy() -> Policy:
     return parse_policy(7, parts())
 
 
+def test_an_older_version_gets_the_clocks_that_it_does_not_name() -> None:
+    older = "\n".join(line for line in SETTINGS.splitlines() if "when: task," not in line)
+    policy = parse_policy(7, parts(settings=older))
+    assert policy.clocks == parse_policy(7, parts()).clocks
+
+
 def test_the_shipped_policy_is_accepted() -> None:
     policy = parse_policy(7, {kind: shipped(kind) for kind in FILES}, years=(2024, 2027))
     assert policy.version == 7
-    assert len(policy.categories) == 126
+    assert len(policy.categories) == 127
     assert {len(code) for code in policy.divisions} == {6, 9, 12, 15}
 
 
@@ -349,7 +355,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("tracks: [service, consult], from: entered_tier", "tracks: [servce], from: entered_tier",
          "clocks.tier.tracks.0", "servce"),
         ("  object:      {", "  objekt:      {", "clocks.objekt", "objekt"),
-        ("limit: 4wh, owner", "owner", "clocks.object.limit", "missing"),
+        ("from: signed, limit: 4wh", "from: signed", "clocks.object.limit", "missing"),
         ("  street: 30 ", "  street: 31 ", "tier_budget", "101"),
         ("grid_score:   {response: 10", "grid_score:   {response: 11", "grid_score", "101"),
         ("warn_at_percent: [50", "warn_at_percent: [0", "warn_at_percent.0", "greater"),

@@ -69,6 +69,15 @@ def test_a_table_that_leads_every_case_to_an_end_under_a_clock_is_taken() -> Non
                      "no clock runs in assigned", id="a stage without a clock"),
         pytest.param(with_steps(replace(row("sign", "assigned", "assigned"), roles=frozenset())),
                      "nobody may sign", id="a step that nobody may take"),
+        pytest.param(replace(GOOD, steps=(*GOOD.steps[:2],
+                             replace(GOOD.steps[2], roles=frozenset({"resident"})))),
+                     "no officer can bring a case out of assigned", id="only a resident may act"),
+        pytest.param(replace(GOOD, waits=(*GOOD.waits, ("closed", "sign"))),
+                     "sign is named for closed, where nobody waits", id="a clock for an end"),
+        pytest.param(replace(GOOD, waits=(*GOOD.waits, ("signed", "tier"))),
+                     "tier is named for signed, where nobody waits", id="a clock for no stage"),
+        pytest.param(replace(GOOD, waits=(("assigned", "tier"), *GOOD.waits)),
+                     "two clocks are named for assigned", id="a stage with two clocks"),
     ],
 )  # fmt: skip
 def test_a_table_that_would_leave_a_case_in_silence_is_refused(

@@ -7,6 +7,7 @@ The oracle shares nothing with the code it judges: its days come from the packag
 import csv
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
+from fractions import Fraction
 from itertools import pairwise
 
 import chinese_calendar
@@ -19,11 +20,15 @@ from shared.business_time import (
     Calendar,
     Due,
     DutyHours,
+    Span,
     due,
     due_within_duty,
     explain,
+    left,
     parse_calendar,
     parse_duty,
+    resumed,
+    stretches,
 )
 from shared.durations import Limit, Unit, parse_limit
 
@@ -393,3 +398,111 @@ def test_the_counted_stretches_add_up_to_the_limit(start: datetime, limit: Limit
         case _:
             assert spans[0].start == start
             assert len(spans) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(starts, limits, st.fractions(0, 1))
+def test_what_is_left_at_a_moment_is_what_is_still_to_be_counted(
+    start: datetime, limit: Limit, part: Fraction
+) -> None:
+    end = due(start, limit, CALENDAR).at
+    moment = start + (end - start) * float(part)
+    found = left(moment, end, limit.unit, CALENDAR)
+    spans = stretches(moment, end, limit.unit, CALENDAR)
+    to_come = sum((span.end - span.start for span in spans), timedelta())
+    at_first = left(start, end, limit.unit, CALENDAR)
+    match limit.unit:
+        case Unit.WORKING_DAYS:
+            assert (found, at_first) == (len(spans), limit.amount)
+        case Unit.CALENDAR_DAYS:
+            assert found == to_come.days
+            moved = end - explain(start, limit, CALENDAR)[0].end
+            assert at_first == limit.amount + moved.days
+        case _:
+            assert found * timedelta(microseconds=1) == to_come
+    assert left(end, end, limit.unit, CALENDAR) == 0
+
+
+# --- standing still ------------------------------------------------------------------------------
+
+lengths = st.one_of(
+    st.timedeltas(timedelta(0), timedelta(hours=9)), st.timedeltas(timedelta(0), timedelta(days=40))
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(starts, limits, st.floats(0, 1.2), lengths)
+def test_what_was_left_before_a_pause_is_left_after_it(
+    start: datetime, limit: Limit, part: float, length: timedelta
+) -> None:
+    promised = due(start, limit, CALENDAR)
+    pause = Span(start + (promised.at - start) * part, start + (promised.at - start) * part)
+    pause = Span(pause.start, pause.end + length)
+    found = resumed(promised, limit.unit, pause, CALENDAR)
+    if pause.start >= promised.at:
+        assert found == promised
+        return
+    assert found.at > pause.end
+    assert found.at >= promised.at
+    if limit.unit not in (Unit.WORKING_DAYS, Unit.CALENDAR_DAYS):
+        left = left_of(limit.unit, pause.start, promised.at)
+        assert left_of(limit.unit, pause.end, found.at) == left
+        return
+    closing, counts = (1440, [True] * DAYS) if limit.unit is Unit.CALENDAR_DAYS else (1050, WORKS)
+    began, last = minute_of(pause.start) // 1440, minute_of(promised.at - resolution) // 1440
+    to_come = sum(counts[day] for day in range(began + 1, last + 1))
+    today = minute_of(pause.end) // 1440
+    if to_come:
+        assert found.at == moment(walk_days(pause.end, to_come, counts, closing)[0])
+    elif WORKS[today] and pause.end < moment(today * 1440 + closing):
+        assert found.at == moment(today * 1440 + closing)
+    else:
+        days = 1 if closing == 1050 else 0
+        following = next(day for day in range(today + days * WORKS[today], DAYS) if WORKS[day])
+        assert found.at == moment(following * 1440 + closing)
+
+
+resolution = timedelta.resolution
+
+
+def left_of(unit: Unit, start: datetime, end: datetime) -> timedelta:
+    """What is left of a promise, time for time."""
+    if unit is not Unit.WORKING_HOURS:
+        return end - start
+    return sum(
+        (
+            min(end, moment(m + 1)) - max(start, moment(m))
+            for m in range(minute_of(start), minute_of(end - resolution) + 1)
+            if WORKING[m]
+        ),
+        timedelta(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("due_at", "unit", "since", "until", "expected"),
+    [
+        pytest.param("2026-11-06T17:00", "wh", "2026-11-06T10:00", "2026-11-07T10:00",
+                     "2026-11-09T15:30", id="five and a half worked hours are left over a weekend"),
+        pytest.param("2026-11-06T17:30", "wd", "2026-11-04T10:00", "2026-11-09T09:00",
+                     "2026-11-11T17:30", id="two working days are left"),
+        pytest.param("2026-11-06T17:30", "wd", "2026-11-06T10:00", "2026-11-06T16:00",
+                     "2026-11-06T17:30", id="a pause within the last day moves nothing"),
+        pytest.param("2026-11-06T17:30", "wd", "2026-11-06T10:00", "2026-11-06T18:00",
+                     "2026-11-09T17:30", id="one beyond its closing moves it to the next"),
+        pytest.param("2026-11-11T00:00", "d", "2026-11-05T10:00", "2026-11-06T09:00",
+                     "2026-11-12T00:00", id="five days are left"),
+        pytest.param("2026-11-11T00:00", "d", "2026-11-05T10:00", "2026-11-08T09:00",
+                     "2026-11-14T00:00", id="as many of them when it goes on on a Sunday"),
+        pytest.param("2026-11-11T00:00", "d", "2026-11-05T10:00", "2026-11-09T09:00",
+                     "2026-11-17T00:00", id="and the last one is moved if it is a day of rest"),
+        pytest.param("2026-11-05T12:00", "h", "2026-11-05T12:00", "2026-11-09T09:00",
+                     "2026-11-05T12:00", id="what was due already stays due"),
+    ],
+)  # fmt: skip
+def test_a_promise_that_stood_still(
+    due_at: str, unit: str, since: str, until: str, expected: str
+) -> None:
+    promised = Due(at(due_at), provisional=False)
+    found = resumed(promised, Unit(unit), Span(at(since), at(until)), CALENDAR)
+    assert found == Due(at(expected), provisional=False)

@@ -13,14 +13,14 @@ import orjson
 
 from services.analytics import decisions as analytics
 from services.analytics import store as analytics_store
-from services.escalation.decisions import Armed, News, arm, order_id
+from services.escalation.decisions import RISES_AFTER, Armed, News, arm, order_id
 from services.escalation.decisions.notices import breach_reason
 from services.escalation.decisions.orders import action_of
 from services.escalation.store.armed import clocks_of
 from services.router.decisions.case import CASE, Case, as_it_stood, duties, snapshot
 from services.router.decisions.clocks import applies
 from services.router.decisions.tracks import TRACKS
-from shared.events import CaseChanged, Order, Topic, derived_id
+from shared.events import CaseChanged, Order, Topic, derived_id, promise_of
 from shared.hearing import Heard, decode
 from shared.kafka.records import record_of
 from shared.outbox import unpack
@@ -34,8 +34,18 @@ OWNER = {Topic.INTAKE: "intake", Topic.ROUTER: "router", Topic.ESCALATION: "esca
 COMMANDS = {
     "classified": "classify", "placed": "place", "signed": "sign", "verified": "verify",
     "replied": "reply", "resolved": "resolve", "closed": "close", "returned": "return",
-    "rerouted": "reroute", "promoted": "promote", "handed_over": "hand_over",
+    "rerouted": "reroute", "promoted": "promote", "handed_over": "hand_over", "given": "assign",
+    "recalled": "recall", "paused": "pause", "extension_asked": "extend",
+    "extended": "grant_extension", "extension_declined": "decline_extension",
+    "not_accepted": "not_accept", "called_back": "call_back", "resumed": "resume",
+    "whistle_asked": "ask_whistle", "whistled": "whistle", "task_given": "give_task",
+    "reported_in": "report_in", "task_refused": "refuse_task", "task_done": "finish_task",
+    "objection_decided": "decide_objection", "task_withdrawn": "withdraw_task",
+    "conference_called": "call_conference", "conference_decided": "conference_decides",
 }  # fmt: skip
+
+
+DONE = ("resolved", "closed", "handed_off")
 
 
 class Broken(Exception):
@@ -250,6 +260,16 @@ async def nobody_waits_for_nobody(sight: Sight, cases: Mapping[UUID, Case]) -> N
             raise Broken("nothing waits for nobody", f"nobody acts on {case.track} {case.stage}")
 
 
+def stands_still_with_an_end(case: Case) -> None:
+    """A pause has an end, and every task its clock: a copy asks for nothing."""
+    standing = any(clock.paused for clock in case.clocks)
+    if {standing, case.pause is not None, case.clock("pause") is not None} not in ({True}, {False}):
+        raise Broken("what stands still has an end", f"{case.id}: {case.pause}")
+    for task in case.tasks:
+        if task.is_open and task.kind != "copy" and case.clock(task.clock) is None:
+            raise Broken("every task has its clock", f"{case.id}: {task.kind}/{task.n}")
+
+
 def promised(case: Case) -> list[str]:
     """The clocks that the policy gives this case from its receipt on."""
     policy = shipped_policy()
@@ -295,27 +315,35 @@ def legal(case_id: UUID, steps: Iterable[Any]) -> None:
         told.append(row["changed"])
         after = as_it_stood(told)
         assert after is not None
-        command = COMMANDS.get(row["event"])
-        if before is not None and command is not None:
-            step = TRACKS[before.track].step(command, before.stage)
-            if step is None:
-                raise Broken(
-                    "transitions are legal",
-                    f"{case_id}: {command} of a {before.track} that is {before.stage}",
-                )
-            may = {before.stage, *step.targets}
-            if step.anew:
-                may |= TRACKS[after.track].initial
-            if after.stage not in may | {"closed"}:
-                raise Broken(
-                    "transitions are legal",
-                    f"{case_id}: {command} led from {before.stage} to {after.stage}",
-                )
-        elif before is not None:
-            expect("only a command moves a case", before.stage, after.stage, row["event"])
-        if before is not None and row["event"] in ("promoted", "supervised"):
-            met_its_generation(before, row["caused_by"])
+        stands_still_with_an_end(after)
+        if before is not None:
+            legal_step(case_id, before, after, row["event"])
+            if row["event"] in ("promoted", "supervised"):
+                met_its_generation(before, row["caused_by"])
         before = after
+
+
+def legal_step(case_id: UUID, before: Case, after: Case, event: str) -> None:
+    """Where a case may be after an event, by its track's table."""
+    command = COMMANDS.get(event)
+    if event == "reopened":
+        # By a person's command, a call that nobody was content with, or the resident.
+        if before.stage not in DONE or after.stage in DONE:
+            raise Broken("transitions are legal", f"{case_id}: reopened when {before.stage}")
+        return
+    if command is None:
+        expect("only a command moves a case", before.stage, after.stage, event)
+        return
+    step = TRACKS[before.track].step(command, before.stage)
+    if step is None:
+        what = f"{command} of a {before.track} that is {before.stage}"
+        raise Broken("transitions are legal", f"{case_id}: {what}")
+    may = {before.stage, *step.targets, "closed"}
+    if step.anew:
+        may |= TRACKS[after.track].initial
+    if after.stage not in may:
+        what = f"{command} led from {before.stage} to {after.stage}"
+        raise Broken("transitions are legal", f"{case_id}: {what}")
 
 
 def met_its_generation(case: Case, cause: str) -> None:
@@ -334,7 +362,7 @@ async def commands_are_done_once(sight: Sight) -> None:
     rows = await sight.rows("router", "select caused_by, count(*) as n from history group by 1")
     effects = {row["caused_by"]: row["n"] for row in rows}
     for asked in sight.book.commands:
-        done = effects.pop(f"command:{derived_id('command', 'mayor', asked.key)}", 0)
+        done = effects.pop(f"command:{derived_id('command', asked.who, asked.key)}", 0)
         wanted = 1 if 200 in asked.statuses else 0
         expect("a command is done once", wanted, done, (asked.key, asked.statuses))
         if len(asked.answers) > 1:
@@ -483,6 +511,19 @@ async def due_is_done_once(sight: Sight) -> None:
     posted = await sight.rows("escalation", "select id from notices")
     unsaid = {str(row["id"]) for row in posted} - sight.ids_said
     expect("every notice is said", set(), unsaid)
+    unheeded = await sight.rows(
+        "escalation",
+        "select id from notices where acknowledged_at is null and unheeded_at is null"
+        " and posted_at <= $1",
+        sight.sky.now - RISES_AFTER,
+    )
+    expect("what nobody takes note of rises", [], unheeded)
+    twice = await sight.rows(
+        "escalation",
+        "select raised_from, division from notices where raised_from is not null"
+        " group by 1, 2 having count(*) > 1",
+    )
+    expect("it rises once", [], twice)
     rows = await sight.rows(
         "escalation", "select id from notices where acknowledged_at is not null"
     )
@@ -501,7 +542,7 @@ def was_said(
         if f"order:{order}" not in sight.causes_said:
             raise Broken("every order is answered", f"{case_id} {clock.name}")
     reason = breach_reason(clock) if clock.fired else "warning" if clock.warned else None
-    if reason is not None and not given[case_id, clock.name, reason]:
+    if reason is not None and not given[case_id, promise_of(clock.name), reason]:
         raise Broken("every notice is posted", f"{case_id} {clock.name}: no {reason}")
 
 
@@ -519,7 +560,8 @@ async def notices_given(sight: Sight) -> Counter[tuple[UUID, str, str]]:
     """How many digests told of a clock of a case, by reason."""
     rows = await sight.rows(
         "escalation",
-        "select c.case_id, clock, reason from notices, lateral unnest(cases) as c (case_id)",
+        "select c.case_id, clock, reason from notices, lateral unnest(cases) as c (case_id)"
+        " where raised_from is null",
     )
     return Counter((row["case_id"], row["clock"], row["reason"]) for row in rows)
 
@@ -547,6 +589,6 @@ def marks_said(sight: Sight) -> defaultdict[tuple[UUID, str], dict[object, int]]
     for (topic, key), events in sight.said.items():
         for one in events.values() if topic is Topic.ROUTER else ():
             for clock in clocks_said(one.value):
-                begun = (clock.get("s", 0), tuple(clock.get("w", ())))
-                marks[UUID(key), clock["n"]][begun] = len(clock.get("w", ()))
+                begun = (clock["n"], clock.get("s", 0), tuple(clock.get("w", ())))
+                marks[UUID(key), promise_of(clock["n"])][begun] = len(clock.get("w", ()))
     return marks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, get_args
 from uuid import UUID
@@ -56,6 +57,7 @@ class Asked:
     case: UUID
     body: dict[str, Any]
     if_match: str
+    who: str = "mayor"
     statuses: list[int] = field(default_factory=list)
     answers: set[bytes] = field(default_factory=set)
 
@@ -169,18 +171,24 @@ class Resident:
         self.waiting = [w for w in self.waiting if w[2] is not member]
 
     async def add(self, member: Member, rng: Random) -> None:
-        """Add to a petition."""
+        """Add to a petition, urge, or say how it was handled; now and then once more."""
         known = self.book.accepted()
         if not known:
             return
         one = rng.choice(known)
-        one.added += 1
+        one.added += rng.random() < 0.9 or not one.added
         self.book.supplements += 1
-        url, key = one.told["links"]["supplements"], f"{one.key}/more-{one.added}"
-        body = {"text": f"{SECRET_WORDS}，补充{one.added}"}
+        drawn = Random(f"{one.key}/{one.added}")
+        what = drawn.choice(("supplements", "supplements", "urgings", "rating"))
+        url, key = one.told["links"][what], f"{one.key}/more-{one.added}"
+        body: dict[str, Any] = {"text": f"{SECRET_WORDS}，补充{one.added}"}
+        if what == "rating":
+            solved, content = drawn.choice(((True, True), (True, False), (False, False)))
+            reason = None if content else drawn.choice(("came_back", "slow"))
+            body |= {"solved": solved, "satisfied": content, "reason": reason}
         async with client_of(member) as client:
             answer = await client.post(url, json=body, headers={"Idempotency-Key": key})
-        tell(f"adds to {one.key}: {answer.status_code}")
+        tell(f"adds {what} to {one.key}: {answer.status_code}")
 
 
 class Operator:
@@ -199,13 +207,16 @@ class Operator:
 
 
 class Officers:
-    """Somebody with every role, who does what may be done, and does it again when unanswered."""
+    """Two with every role, who do what may be done, and do it again when unanswered."""
 
     def __init__(self, book: Book) -> None:
         self.book = book
         roles = sorted(get_args(Role))
-        token = issue(SECRET, "mayor", roles, CITY)
-        self.headers = {"Authorization": f"Bearer {token}"}
+        self.tokens = {who: issue(SECRET, who, roles, CITY) for who in ("mayor", "deputy")}
+
+    def headers(self, who: str = "mayor") -> dict[str, str]:
+        """Who asks."""
+        return {"Authorization": f"Bearer {self.tokens[who]}"}
 
     async def act(self, member: Member, rng: Random, now: str) -> None:
         """A command on a case, or one again that was asked before."""
@@ -216,18 +227,20 @@ class Officers:
         if not known:
             return
         case = UUID(rng.choice(known).told["id"])
+        who = rng.choice(sorted(self.tokens))
         async with client_of(member) as client:
-            seen = await client.get(f"/cases/{case}", headers=self.headers)
+            seen = await client.get(f"/cases/{case}", headers=self.headers(who))
         if seen.status_code != 200:
             tell(f"looks at a case and is told {seen.status_code}")
             return
         actions = [name for name in seen.json()["actions"] if name in WORDS]
         if not actions:
             return
-        name = rng.choice(sorted(set(actions)))
+        names = sorted(set(actions))
+        [name] = rng.choices(names, [4 if one in TASKS else 1 for one in names])
         body = {"command": name} | WORDS[name](rng, now)
         etag = seen.headers["etag"] if rng.random() < 0.7 else "*"
-        asked = Asked(f"command-{len(self.book.commands) + 1}", case, body, etag)
+        asked = Asked(f"command-{len(self.book.commands) + 1}", case, body, etag, who)
         self.book.commands.append(asked)
         await self.ask(member, asked, "")
 
@@ -238,7 +251,7 @@ class Officers:
             return
         notice = rng.choice(rows)["id"]
         async with client_of(member) as client:
-            answer = await client.post(f"/notices/{notice}/acknowledge", headers=self.headers)
+            answer = await client.post(f"/notices/{notice}/acknowledge", headers=self.headers())
         tell(f"takes note of {notice}: {answer.status_code}")
         if answer.status_code == 200:
             at = answer.json()["acknowledged"]["at"]
@@ -246,7 +259,8 @@ class Officers:
 
     async def ask(self, member: Member, asked: Asked, again: str) -> None:
         """Give a command; without an answer it is not known what became of it."""
-        headers = self.headers | {"Idempotency-Key": asked.key, "If-Match": asked.if_match}
+        headers = self.headers(asked.who)
+        headers |= {"Idempotency-Key": asked.key, "If-Match": asked.if_match}
         asked.statuses.append(NO_ANSWER)
         at = len(asked.statuses) - 1
         async with client_of(member) as client:
@@ -262,6 +276,20 @@ class Officers:
 def words_of(**fixed: object) -> Any:
     """A command that says always the same."""
     return lambda _, __: dict(fixed)
+
+
+TASKS = frozenset(
+    (
+        "ask_whistle", "whistle", "give_task", "report_in", "decide_objection", "finish_task",
+        "call_conference",
+    )
+)  # fmt: skip
+"""Rarely allowed: what is, is done the more often."""
+
+
+def later(now: str, hours: int) -> str:
+    """So many hours after a moment."""
+    return (datetime.fromisoformat(now) + timedelta(hours=hours)).isoformat()
 
 
 WORDS: Mapping[str, Any] = {
@@ -282,4 +310,66 @@ WORDS: Mapping[str, Any] = {
     },
     "promote": lambda rng, _: {"reason": rng.choice(("beyond_authority", "scale_up"))},
     "hand_over": lambda _, now: {"body": "fire brigade", "at": now, "reference": "119-7"},
+    "assign": lambda rng, _: {"to": rng.choice(("li", "wang"))},
+    "recall": words_of(),
+    "pause": lambda rng, now: {
+        "reason": "waiting_for_petitioner",
+        "until": later(now, rng.choice((1, 10, 100))),
+        "text": "which flat is it?",
+    },
+    "resume": words_of(),
+    "extend": lambda rng, now: {
+        "until": later(now, rng.choice((100, 400, 1400))),
+        "reason": "a part is missing",
+        "text": "by then",
+    },
+    "grant_extension": words_of(),
+    "decline_extension": words_of(note="there is time enough"),
+    "not_accept": words_of(reason="legal_route", door="the court", text="go there"),
+    "call_back": lambda rng, _: rng.choice(
+        (
+            {"result": "solved", "satisfied": True},
+            {"result": "not_solved", "reason": "came_back", "satisfied": False},
+            {"result": "no_answer"},
+        )
+    ),
+    "reopen": words_of(reason="came_back"),
+    "answer": words_of(text="on the ground floor, on weekdays"),
+    "ask_whistle": words_of(note="the grid cannot move it alone"),
+    "whistle": lambda rng, _: {
+        "offices": sorted(rng.sample(("city-management", "housing", "lighting"), 2)),
+        "reason": "needs_department",
+        "note": "come",
+    },
+    "give_task": lambda rng, _: rng.choice(
+        (
+            {"kind": "assist", "office": "lighting", "note": "hold the ladder"},
+            {"kind": "report_in", "office": "housing", "note": "come"},
+            {"kind": "team", "note": "carry it"},
+            {"kind": "adviser", "note": "may we?"},
+            {"kind": "copy", "note": "for your information"},
+        )
+    ),
+    "report_in": lambda rng, now: {"task": rng.randint(1, 4), "on_site": later(now, 1)},
+    "refuse_task": lambda rng, _: {
+        "task": rng.randint(1, 4),
+        "reason": "not_in_our_power",
+        "note": "not ours",
+    },
+    "decide_objection": lambda rng, _: {
+        "task": rng.randint(1, 4),
+        "decision": rng.choice(("uphold", "overrule")),
+        "note": "so",
+    },
+    "finish_task": lambda rng, _: {"task": rng.randint(1, 4), "result": "done"},
+    "withdraw_task": lambda rng, _: {"task": rng.randint(1, 4), "note": "no longer needed"},
+    "call_conference": lambda _, now: {
+        "members": ["housing", "lighting"],
+        "meets_at": later(now, 1),
+        "note": "come",
+    },
+    "conference_decides": lambda rng, _: {
+        "division": rng.choice((STREET, DISTRICT)),
+        "note": "it is yours",
+    },
 }

@@ -21,6 +21,8 @@ from services.router.decisions import clocks, workflow
 from services.router.decisions.case import CASE, Case, but
 from services.router.decisions.commands import ApplyOrder, Decision
 from services.router.decisions.policy import Policy
+from services.router.decisions.tasks import Task
+from services.router.decisions.workflow import ending
 from services.router.handlers import petitions
 from services.router.store import blocked, cases
 from shared import hearing, outbox, postgres
@@ -258,6 +260,35 @@ def a_clock_is_dropped_on_reassignment() -> AbstractContextManager[None]:
     return swapped(clocks, "reassign", reassign)
 
 
+def a_pause_is_over_and_its_promises_stand_still() -> AbstractContextManager[None]:
+    """Who ends a pause forgets that promises are to go on."""
+
+    def going_on(case: Case, _: Policy, __: datetime) -> Case:
+        return but(clocks.stop(case, (clocks.PAUSE,), case.on_time), pause=None)
+
+    return swapped(clocks, "going_on", going_on)
+
+
+def a_case_is_opened_again_without_its_promises() -> AbstractContextManager[None]:
+    """What was not done after all is open again, and nobody owes anything."""
+    sound = ending.reopened
+
+    def reopened(case: Case, policy: Policy, now: datetime) -> Any:
+        again, ways = sound(case, policy, now)
+        return clocks.drop(again, ("reply", "final_reply", "verify"), now), ways
+
+    return swapped(ending, "reopened", reopened)
+
+
+def a_task_without_a_clock() -> AbstractContextManager[None]:
+    """Somebody is asked to do something, and nobody counts the hours."""
+
+    def start_task(case: Case, _: Task, __: Policy, ___: datetime) -> Case:
+        return case
+
+    return swapped(clocks, "start_task", start_task)
+
+
 BUGS: Final[Mapping[str, Plant]] = {
     bug.__name__: bug
     for bug in (
@@ -275,5 +306,8 @@ BUGS: Final[Mapping[str, Plant]] = {
         a_breach_without_an_order,
         a_warning_without_a_notice,
         cases_are_read_without_a_lock,
+        a_pause_is_over_and_its_promises_stand_still,
+        a_case_is_opened_again_without_its_promises,
+        a_task_without_a_clock,
     )
 }

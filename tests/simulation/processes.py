@@ -148,7 +148,7 @@ class Relaying:
 @cache
 def reading_policy() -> IntakePolicy:
     """The project's own rules, as intake reads by them."""
-    parts = policies.read_files(policies.files())
+    parts = policies.published(policies.read_files(policies.files()))
     return compile_policy(
         1,
         [
@@ -252,7 +252,7 @@ class Member:
         if self.service == "router":
             turns |= {"count": self.count}
         if self.service == "escalation":
-            turns |= {"sweep": self.sweep, "say again": self.say_again}
+            turns |= {"sweep": self.sweep, "say again": self.say_again, "raise": self.raise_notices}
         return turns
 
     async def hear(self, topic: Topic) -> bool:
@@ -360,6 +360,12 @@ class Member:
         now, name = self.process.clock.now(), self.process.clock.name
         page = await self.through(lambda tx: of_escalation.sweep_once(tx, now, name))
         return bool(page)
+
+    async def raise_notices(self) -> bool:
+        """A page of what nobody took note of goes one level up."""
+        now, name = self.process.clock.now(), self.process.clock.name
+        risen = await self.through(lambda tx: of_escalation.raise_once(tx, now, name))
+        return bool(risen and risen.taken)
 
     async def say_again(self) -> bool:
         """Say what got no answer again, as if its pause were over."""

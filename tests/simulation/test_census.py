@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from services.escalation.decisions import next_at
+from services.escalation.decisions import breaks, next_at
 from services.escalation.store import armed
 from services.escalation.store.armed import clocks_of, clocks_packed
 from shared.census import FIRST, LAST
@@ -145,6 +145,15 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "a case is swept a day late": by_hand(
         "escalation", "update armed set next_at = next_at + interval '1 day' where case_id = $case"
     ),
+    "a case is in no forecast": by_hand(
+        "escalation",
+        "update armed set promotes_at = null, supervises_at = null, reminds_at = null"
+        " where case_id = $case",
+    ),
+    "a case is foreseen a day late": by_hand(
+        "escalation",
+        "update armed set supervises_at = supervises_at + interval '1 day' where case_id = $case",
+    ),
     "an older snapshot is armed": by_hand(
         "escalation", "update armed set seq = 0, holder = '210203' where case_id = $case"
     ),
@@ -202,16 +211,18 @@ async def look(world: World) -> None:
 
 
 async def swept_when_its_clocks_say(world: World) -> None:
-    """Nothing is left out of the sweep, or put off."""
+    """Nothing is left out of the sweep or the forecast, or put off."""
     database = world.databases["escalation"]
     connection = await database.connection()
     try:
         rows = await armed.for_census(connection, [], FIRST, LAST)
     finally:
         database.give_back(connection)
-    for case, swept_at in rows:
+    for case, swept_at, foreseen in rows:
         if swept_at != next_at(case):
             raise Broken("a case is swept when its clocks say", case.case_id)
+        if foreseen != breaks(case):
+            raise Broken("a case is foreseen when its clocks say", case.case_id)
 
 
 def test_there_are_twenty() -> None:

@@ -54,7 +54,9 @@ class Town:
     async def ask(self, case: UUID, command: str, **words: object) -> None:
         """An officer's command, said on the topic and not yet heard."""
         n = len(self.world.book.commands) + 1
-        asked = Asked(f"command-{n}", case, {"command": command, **words}, "*")
+        # Who resolved a matter does not close it.
+        who = "deputy" if command == "close" else "mayor"
+        asked = Asked(f"command-{n}", case, {"command": command, **words}, "*", who)
         self.world.book.commands.append(asked)
         member = self.world.members["router-1"]
         await self.turn("officer 1", self.world.officers.ask(member, asked, ""))

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
-from services.intake.api import bodies
+from services.intake.api import additions, bodies
 from services.intake.handlers import census as intake_census
 from shared import census
 from shared.events import Topic
@@ -170,7 +170,7 @@ class World:
 
     @contextmanager
     def own_ids_and_time(self) -> Iterator[None]:
-        """The ids of petitions come from the seed; the census goes by the world's time."""
+        """Ids that intake makes come from the seed; the census goes by the world's time."""
 
         def uuid7() -> UUID:
             self.ids += 1
@@ -183,6 +183,7 @@ class World:
 
         with ExitStack() as swaps:
             swaps.enter_context(swapped(bodies, "uuid7", uuid7))
+            swaps.enter_context(swapped(additions, "uuid7", uuid7))
             swaps.enter_context(swapped(census, "wall", wall))
             swaps.enter_context(swapped(intake_census, "wall", wall))
             yield
@@ -304,7 +305,7 @@ class World:
 
     def did(self, name: str, member: Member) -> None:
         """Something was done, or may have been: there may be something to say, read and sweep."""
-        self.warm("relay", "read", "sweep", service=member.service)
+        self.warm("relay", "read", "sweep", "raise", service=member.service)
         if ":" in name:
             self.hot[name] = None
 
@@ -628,7 +629,7 @@ RARE: Final[Mapping[str, float]] = {
 }
 WEIGHTS: Final[Mapping[str, float]] = {
     "hear": 8.0, "relay": 8.0, "commit": 8.0, "read": 6.0, "sweep": 7.0, "say": 2.0, "fold": 0.5,
-    "count": 1.0,
+    "count": 1.0, "raise": 2.0,
 }  # fmt: skip
 LOOPS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
     service: (
@@ -637,7 +638,7 @@ LOOPS: Final[Mapping[ServiceName, tuple[str, ...]]] = {
         *(f"hear {topic}" for topic in HEARS[service]),
         *(("commit", "read") if service == "intake" else ()),
         *(("count",) if service in OWNERS else ()),
-        *(("sweep", "say again") if service == "escalation" else ()),
+        *(("sweep", "say again", "raise") if service == "escalation" else ()),
     )
     for service in SERVICES
 }

@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 
 from shared.divisions import CITY, Tier
-from shared.events import CaseSnapshot, Order, Track
+from shared.events import CaseSnapshot, Order, Track, promise_of
 
 Standing = Literal[
     "waiting", "in_hand",
@@ -127,8 +127,8 @@ def verdicts(case: CaseSnapshot, at: datetime) -> dict[str, Verdict]:
     for clock in case.clocks:
         promise = clock.on_breach not in ("lapse", "none")
         past = clock.due < passed and not clock.paused
-        if promise and past and found.get(clock.name) != "late":
-            found[clock.name] = "overdue"
+        if promise and past and found.get(promise_of(clock.name)) != "late":
+            found[promise_of(clock.name)] = "overdue"
     return found
 
 

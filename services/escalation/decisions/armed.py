@@ -15,6 +15,14 @@ from shared.events import CaseSnapshot, ClockSnapshot, Milliseconds, OnBreach, O
 
 CLOSED: Final = frozenset({"closed", "handed_off"})
 
+MOST_REMINDERS: Final = 3
+"""So many times a late promise is reminded of: at its breach, and each time `repeat` has passed.
+
+Where the next reminder would come there is one supervision card, and then nothing more of this
+generation. [policy reminders] The number does not travel with a clock: the router's loader takes no
+policy that says another one.
+"""
+
 
 class Clock(NamedTuple):
     """A running promise as the router says it, and what was done about it.
@@ -49,6 +57,13 @@ class Given(NamedTuple):
     warned: int
 
 
+class Accused(NamedTuple):
+    """Whom a case accuses, who never hears of it."""
+
+    division: str | None
+    office: str | None
+
+
 class Armed(NamedTuple):
     """What escalation keeps of a case. `said` is the last seq of its orders.
 
@@ -68,6 +83,11 @@ class Armed(NamedTuple):
     given: tuple[Given, ...] = ()
     said: int = 0
     traceparent: str | None = None
+
+    @property
+    def accused(self) -> Accused:
+        """Whom this case accuses."""
+        return Accused(self.accused_division, self.accused_office)
 
 
 class News(NamedTuple):
@@ -144,7 +164,7 @@ def next_of(clock: Clock) -> Milliseconds | None:
     if clock.paused:
         return None
     if clock.fired:
-        every = every_of(clock)
+        every = None if is_told_enough(clock) else every_of(clock)
         return clock.due + (clock.repeats + 1) * every if every else None
     if clock.warned < len(clock.warn):
         return min(clock.warn[clock.warned], clock.due)
@@ -160,6 +180,15 @@ def next_at(armed: Armed) -> datetime | None:
 def moment(armed: Armed, after: Milliseconds) -> datetime:
     """The promise time of an offset from the case's start."""
     return armed.started_at + timedelta(milliseconds=after)
+
+
+def is_told_enough(clock: Clock) -> bool:
+    """Whether the reminders of this generation are over, and its supervision card was given.
+
+    The time counts, not the notices: after time without a sweep the card comes in their stead, and
+    what an older version repeated oftener was told often enough. [ours]
+    """
+    return clock.on_breach == "remind" and clock.repeats >= MOST_REMINDERS
 
 
 def every_of(clock: Clock) -> Milliseconds | None:

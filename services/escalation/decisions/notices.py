@@ -1,18 +1,35 @@
-"""Notices: who is told of what, and the digests they go out in."""
+"""Notices: who is told of what, the digests they go out in, and how those rise and are pushed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-from services.escalation.decisions.armed import Armed, Clock, moment
+from services.escalation.decisions.armed import Accused, Armed, Clock, is_told_enough, moment
 from shared.divisions import CITY, dispatcher_of, is_within, parent
+from shared.events import promise_of
 
 Reason: TypeAlias = Literal["warning", "reminder", "supervision"]
 DIGEST_CASES: Final = 20
+
+RISES_AFTER: Final = timedelta(hours=24)
+"""Promise time in which somebody takes note of a notice; then it goes one level up.
+
+A day, as long as a reply may take: whatever the hour it was posted at, there was a shift in it.
+What is urgent does not wait for it: its clock promotes. [ours]
+"""
+
+MOST_PUSHES: Final = 12
+"""So often a notice is pushed in vain, in about six hours of wall time. [ours]"""
+
+TITLES: Final[dict[Reason, tuple[str, str]]] = {
+    "warning": ("即将超时", "about to be late"),
+    "reminder": ("已到期", "past its due time"),
+    "supervision": ("督办:仍未办结", "supervised: still not done"),
+}
 
 
 class Desk(NamedTuple):
@@ -40,7 +57,11 @@ class Notice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The notices of one sweep to one desk about one clock; the oldest cases by name."""
+    """The notices of one sweep to one desk about one clock; the oldest cases by name.
+
+    `raised_from`: the notice that stood below and that nobody took note of; the first of them, if
+    it was raised several times.
+    """
 
     desk: Desk
     clock: str
@@ -48,28 +69,43 @@ class Digest:
     count: int
     oldest_due_at: datetime
     cases: tuple[UUID, ...]
+    raised_from: UUID | None = None
 
 
 def breach_reason(clock: Clock) -> Reason | None:
-    """What offices are told at a breach. An order tells the router, whose answer is on the case."""
-    return "reminder" if clock.on_breach in ("remind", "lapse") else None
+    """What offices are told at a breach, which this clock has had. An order tells the router, whose
+    answer is on the case."""
+    if clock.on_breach == "remind":
+        return repeat_reason(clock)
+    return "reminder" if clock.on_breach == "lapse" else None
 
 
 def repeat_reason(clock: Clock) -> Reason:
-    """What offices are told each time `repeat` has passed while a breach lasts: without end."""
-    return "reminder" if clock.on_breach == "remind" else "supervision"
+    """What offices are told when `repeat` has passed once more, as this clock remembers.
+
+    A supervised breach without end, as long as it lasts; reminders end in one card. [policy]
+    """
+    is_reminder = clock.on_breach == "remind" and not is_told_enough(clock)
+    return "reminder" if is_reminder else "supervision"
 
 
 def notices_of(armed: Armed, clock: Clock, reason: Reason | None) -> list[Notice]:
-    """Who is told: the owner of the clock, and of what is late the level above too. [policy]"""
+    """Who is told: the owner of the clock, and of what is late the level above too. [policy]
+
+    The card that ends the reminders is for the level above only, once the owner was reminded.
+    """
     if reason is None:
         return []
-    desks = [Desk(clock.owner_division, clock.owner_role, clock.owner_office)]
+    owner = Desk(clock.owner_division, clock.owner_role, clock.owner_office)
+    desks = [owner]
     if reason != "warning" and clock.on_breach != "lapse":
-        desks += above(desks[0], reason)
+        desks += above(owner, reason)
+    if reason == "supervision" and clock.on_breach == "remind" and clock.fired:
+        desks = desks[1:] or desks
     due_at = moment(armed, clock.due)
-    allowed = dict.fromkeys(shielded(desk, armed) for desk in desks)
-    return [Notice(desk, clock.name, reason, due_at, armed.case_id) for desk in allowed]
+    allowed = dict.fromkeys(shielded(desk, armed.accused) for desk in desks)
+    promise = promise_of(clock.name)
+    return [Notice(desk, promise, reason, due_at, armed.case_id) for desk in allowed]
 
 
 def above(owner: Desk, reason: Reason) -> list[Desk]:
@@ -92,28 +128,29 @@ def desk_of(division: str) -> Desk:
     return Desk(division, dispatcher_of(division))
 
 
-def shielded(desk: Desk, armed: Armed) -> Desk:
+def shielded(desk: Desk, accused: Accused) -> Desk:
     """This desk, or who is told instead: the accused and all below never hear of an accusation.
 
     For an accused office it is the desk of the division, for an accused division the one above.
     Petition Regs 30, 46. [law] Nobody stands above the city, whose dispatcher is no unit.
     """
-    if desk.office is not None and desk.office == armed.accused_office:
+    if desk.office is not None and desk.office == accused.office:
         desk = desk_of(desk.division)
-    accused = armed.accused_division
-    if accused is None or not is_within(desk.division, accused):
+    if accused.division is None or not is_within(desk.division, accused.division):
         return desk
-    return desk_of(CITY if accused == CITY else parent(accused))
+    return desk_of(CITY if accused.division == CITY else parent(accused.division))
 
 
 def digests(notices: Iterable[Notice]) -> list[Digest]:
     """One digest per desk, clock and reason, the longest overdue first. [policy reminders]"""
-    groups: dict[tuple[Desk, str, Reason], list[tuple[datetime, UUID]]] = {}
+    groups: dict[tuple[Desk, str, Reason], dict[UUID, datetime]] = {}
     for n in notices:
-        groups.setdefault((n.desk, n.clock, n.reason), []).append((n.due_at, n.case_id))
+        # A case with several tasks for one desk is told once, by the one that is due first.
+        cases_due = groups.setdefault((n.desk, n.clock, n.reason), {})
+        cases_due[n.case_id] = min(n.due_at, cases_due.get(n.case_id, n.due_at))
     made = []
     for desk, clock, reason in sorted(groups, key=in_order):
-        told = sorted(groups[desk, clock, reason])
+        told = sorted((due_at, case_id) for case_id, due_at in groups[desk, clock, reason].items())
         cases = tuple(case_id for _, case_id in told[:DIGEST_CASES])
         made.append(Digest(desk, clock, reason, len(told), told[0][0], cases))
     return made
@@ -123,3 +160,29 @@ def in_order(group: tuple[Desk, str, Reason]) -> tuple[str, ...]:
     """The place of a digest among those of a sweep: by its desk's subject, clock and reason."""
     desk, clock, reason = group
     return desk.subject, clock, reason
+
+
+def raised(id_: UUID, digest: Digest, accused: Iterable[Accused]) -> Digest | None:
+    """What the desk above is told because nobody took note of this notice; None at the city.
+
+    `accused`: of the cases that it names. It goes past those above whom any of them accuses by now.
+    """
+    up = above(digest.desk, "reminder")
+    if not up:
+        return None
+    desk = up[0]
+    for one in accused:
+        desk = shielded(desk, one)
+    return replace(digest, desk=desk, raised_from=digest.raised_from or id_)
+
+
+def title(digest: Digest) -> dict[str, str]:
+    """A line in Chinese and in English for whoever gets a notice by another way than the list."""
+    chinese, english = TITLES[digest.reason]
+    if digest.raised_from is not None:
+        chinese, english = f"逾期无人查阅,{chinese}", f"nobody took note: {english}"
+    cases = "1 case" if digest.count == 1 else f"{digest.count} cases"
+    return {
+        "zh": f"{chinese}({digest.clock},{digest.count} 件)",
+        "en": f"{english} ({digest.clock}, {cases})",
+    }

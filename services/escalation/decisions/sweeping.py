@@ -1,7 +1,8 @@
 """The sweep: what is due now. Computes no date and reads no policy.
 
 After time without a sweep nothing is caught up one by one: a clock gives one notice (the latest
-mark) or one order, and its next repeat lies in the future. [ours]
+mark; the card, if the time of reminders is over) or one order, and its next repeat lies in the
+future. [ours]
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ def sweep(armed: Armed, now: datetime) -> Swept:
                 late.append(now - max(moment(armed, clock.due), armed.changed_at))
                 if action := action_of(clock):
                     orders.append(order_of(armed, clock, action, now))
-                notices += notices_of(armed, clock, breach_reason(clock))
+                notices += notices_of(armed, clock, breach_reason(clocks[-1]))
             case "repeat":
                 clocks.append(done(clock, clock.warned, repeats_by(clock, at)))
-                notices += notices_of(armed, clock, repeat_reason(clock))
+                notices += notices_of(armed, clock, repeat_reason(clocks[-1]))
             case _:
                 assert_never(happens)
     after = armed._replace(clocks=tuple(clocks), said=armed.said + len(orders))

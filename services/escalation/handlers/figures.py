@@ -9,7 +9,7 @@ from typing import get_args
 from prometheus_client import Gauge
 
 from services.escalation.decisions import NO_TIER, Reason, minute_of
-from services.escalation.store import figures
+from services.escalation.store import figures, notices
 from shared import postgres, tally
 from shared.divisions import Tier
 from shared.postgres import Transaction
@@ -26,6 +26,10 @@ OVERDUE = Gauge(
 UNANSWERED = Gauge("casegrid_escalation_orders_unanswered", "Orders without an answer")
 UNACKNOWLEDGED = Gauge(
     "casegrid_escalation_notices_unacknowledged", "Notices that no person took note of", ["reason"]
+)
+UNHEEDED = Gauge(
+    "casegrid_escalation_notices_unheeded",
+    "Notices that no person took note of in time, nor since; counted to 10,000",
 )
 TIERS = (*Tier, NO_TIER)
 
@@ -45,6 +49,7 @@ async def show_figures(tx: Transaction, now: datetime) -> None:
     due = await figures.due_by_tier(tx, minute_of(now), minute_of(now + timedelta(hours=1)))
     show(SOON, TIERS, {row.tier: row.soon for row in due})
     show(OVERDUE, TIERS, {row.tier: row.overdue for row in due})
+    UNHEEDED.set(await notices.unheeded(tx))
     UNANSWERED.set(await figures.open_orders(tx))
 
 

@@ -37,7 +37,7 @@ def order_saying(given: OrderGiven, order: Order, clock: str) -> Saying:
 
 def notice_saying(posted: Posted, order: Order, clock: str) -> Saying:
     """A digest in the list of a desk."""
-    digest = posted.digest
+    digest, origin = posted.digest, posted.digest.raised_from
     data = NoticePosted(
         type="casegrid.notice.posted.v1",
         division=digest.desk.division,
@@ -48,6 +48,7 @@ def notice_saying(posted: Posted, order: Order, clock: str) -> Saying:
         count=digest.count,
         oldest_due_at=digest.oldest_due_at,
         cases=digest.cases,
+        raised_from=origin,
     )
     envelope = Envelope(
         event_id=posted.id,
@@ -56,7 +57,7 @@ def notice_saying(posted: Posted, order: Order, clock: str) -> Saying:
         subject=digest.desk.subject,
         order=order,
         occurred_at=posted.posted_at,
-        caused_by=f"clock/{digest.clock}",
+        caused_by=f"clock/{digest.clock}" if origin is None else f"notice/{origin}",
         clock=clock,
     )
     return Saying(Topic.ESCALATION, envelope, data)

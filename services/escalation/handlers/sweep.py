@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Count
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -18,18 +17,16 @@ from services.escalation.decisions import (
     pause_after,
     sweep,
 )
-from services.escalation.handlers.sayings import notice_saying, order_saying
-from services.escalation.store import armed, notices, orders
-from services.escalation.store.notices import Posted
-from shared import outbox, postgres, tally
-from shared.clock import Clock
-from shared.events import Order, derived_id
+from services.escalation.handlers.notices import REAL, post
+from services.escalation.handlers.sayings import order_saying
+from services.escalation.store import armed, orders
+from shared import outbox, postgres
+from shared.events import Order
 from shared.outbox import Saying
 from shared.postgres import Transaction
 from shared.service import Process, Timer
 
 PAGE = 500
-REAL = Clock().name
 LONGEST_SLEEP, SHORTEST_SLEEP = 1.0, 0.005
 
 ORDERS = Counter(
@@ -97,27 +94,6 @@ def order_sayings(swept: Iterable[Swept], epoch: int, clock: str) -> list[Saying
         for one in swept
         for seq, order in enumerate(one.orders, one.armed.said - len(one.orders) + 1)
     ]
-
-
-async def post(
-    tx: Transaction, told: Sequence[Digest], now: datetime, epoch: int, clock: str
-) -> list[Saying]:
-    """Put these digests into the lists of their offices, and say so."""
-    if not told:
-        return []
-    subjects = [digest.desk.subject for digest in told]
-    seqs = await notices.next_seqs(tx, Count(subjects))
-    posted: list[Posted] = []
-    sayings: list[Saying] = []
-    for subject, digest in zip(subjects, told, strict=True):
-        order = Order(epoch, seqs[subject])
-        seqs[subject] += 1
-        notice = Posted(derived_id("notice", subject, *order), digest, now)
-        posted.append(notice)
-        sayings.append(notice_saying(notice, order, clock))
-    await notices.insert(tx, posted)
-    await tally.add(tx, Count(("notices", digest.reason) for digest in told))
-    return sayings
 
 
 def note(page: Page, speed: float) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from services.escalation.decisions import Armed, Clock, Given, next_at
+from services.escalation.decisions import Armed, Breaks, Clock, Given, breaks, next_at
 from shared.divisions import Tier
 from shared.events import Order
 from shared.postgres import Transaction
@@ -48,16 +48,18 @@ async def find(tx: Transaction, case_id: UUID) -> Armed | None:
 
 async def for_census(
     tx: Transaction, case_ids: Sequence[UUID], after: UUID, up_to: UUID
-) -> list[tuple[Armed, datetime | None]]:
-    """These cases, and those open between two ids, each with the time it is swept at."""
+) -> list[tuple[Armed, datetime | None, Breaks]]:
+    """These cases, and those open between two ids: when each is swept, and what is foreseen."""
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at
+               clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at,
+               promotes_at, supervises_at, reminds_at
         from armed where case_id = any($1::uuid[])
         union all
         (select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-                clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at
+                clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at,
+                promotes_at, supervises_at, reminds_at
          from armed
          where open and case_id > $2 and case_id <= $3 and not case_id = any($1::uuid[])
          order by case_id limit $4)
@@ -67,7 +69,14 @@ async def for_census(
         up_to,
         MOST_STRANGERS,
     )
-    return [(armed_of(row), row["next_at"]) for row in rows]
+    return [
+        (
+            armed_of(row),
+            row["next_at"],
+            Breaks(row["promotes_at"], row["supervises_at"], row["reminds_at"]),
+        )
+        for row in rows
+    ]
 
 
 async def take_due(tx: Transaction, now: datetime, limit: int) -> list[Armed]:
@@ -98,11 +107,12 @@ async def insert(tx: Transaction, new: Sequence[Armed]) -> set[UUID]:
         """
         insert into armed (case_id, epoch, seq, changed_at, started_at, tier, holder,
                            accused_division, open, clocks, given, next_at, traceparent,
-                           accused_office, owner_offices)
+                           accused_office, owner_offices, promotes_at, supervises_at, reminds_at)
         select * from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[],
                              $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bool[],
                              $10::json[], $11::json[], $12::timestamptz[], $13::text[],
-                             $14::text[], $15::json[])
+                             $14::text[], $15::json[], $16::timestamptz[], $17::timestamptz[],
+                             $18::timestamptz[])
         on conflict do nothing returning case_id
         """,
         *columns(new),
@@ -119,12 +129,15 @@ async def update(tx: Transaction, changed: Sequence[Armed]) -> None:
             tier = n.tier, holder = n.holder, accused_division = n.accused_division,
             open = n.open, clocks = n.clocks, given = n.given, next_at = n.next_at,
             traceparent = n.traceparent, accused_office = n.accused_office,
-            owner_offices = n.owner_offices
+            owner_offices = n.owner_offices, promotes_at = n.promotes_at,
+            supervises_at = n.supervises_at, reminds_at = n.reminds_at
         from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[],
                     $6::text[], $7::text[], $8::text[], $9::bool[], $10::json[], $11::json[],
-                    $12::timestamptz[], $13::text[], $14::text[], $15::json[])
+                    $12::timestamptz[], $13::text[], $14::text[], $15::json[],
+                    $16::timestamptz[], $17::timestamptz[], $18::timestamptz[])
             as n (case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division,
-                  open, clocks, given, next_at, traceparent, accused_office, owner_offices)
+                  open, clocks, given, next_at, traceparent, accused_office, owner_offices,
+                  promotes_at, supervises_at, reminds_at)
         where a.case_id = n.case_id
         """,
         *columns(changed),
@@ -135,15 +148,19 @@ async def save_swept(tx: Transaction, swept: Sequence[Armed]) -> None:
     """Keep what a sweep did to these cases."""
     await tx.execute(
         """
-        update armed a set clocks = n.clocks, next_at = n.next_at, order_seq = n.order_seq
-        from unnest($1::uuid[], $2::json[], $3::timestamptz[], $4::int[])
-            as n (case_id, clocks, next_at, order_seq)
+        update armed a
+        set clocks = n.clocks, next_at = n.next_at, order_seq = n.order_seq,
+            promotes_at = n.promotes_at, supervises_at = n.supervises_at, reminds_at = n.reminds_at
+        from unnest($1::uuid[], $2::json[], $3::timestamptz[], $4::int[],
+                    $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
+            as n (case_id, clocks, next_at, order_seq, promotes_at, supervises_at, reminds_at)
         where a.case_id = n.case_id
         """,
         [a.case_id for a in swept],
         [clocks_packed(a.clocks) for a in swept],
         [next_at(a) for a in swept],
         [a.said for a in swept],
+        *foreseen_columns(swept),
     )
 
 
@@ -178,6 +195,17 @@ def columns(cases: Sequence[Armed]) -> tuple[list[object], ...]:
         [a.traceparent for a in cases],
         [a.accused_office for a in cases],
         [offices_packed(a.clocks) for a in cases],
+        *foreseen_columns(cases),
+    )
+
+
+def foreseen_columns(cases: Sequence[Armed]) -> tuple[list[object], ...]:
+    """When each of these is promoted, supervised and reminded of next, as columns."""
+    next_ones = [breaks(a) for a in cases]
+    return (
+        [one.promotes_at for one in next_ones],
+        [one.supervises_at for one in next_ones],
+        [one.reminds_at for one in next_ones],
     )
 
 

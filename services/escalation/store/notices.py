@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from services.escalation.decisions import Desk, Digest
+from services.escalation.decisions import Accused, Desk, Digest
 from shared.postgres import Transaction
 
 COUNTED = 10_000
@@ -24,12 +24,40 @@ class Acknowledged(NamedTuple):
 
 
 class Posted(NamedTuple):
-    """A digest in the list of its desk."""
+    """A digest in the list of its desk.
+
+    `unheeded_at` (promise time): nobody had taken note in time, and it was raised if there is a
+    desk above. `pushed_at` (wall time): it got out by another way too.
+    """
 
     id: UUID
     digest: Digest
     posted_at: datetime
     acknowledged: Acknowledged | None = None
+    unheeded_at: datetime | None = None
+    pushed_at: datetime | None = None
+
+
+class Unheeded(NamedTuple):
+    """A notice that stands too long. `heeded`: somebody below or above it took note meanwhile."""
+
+    posted: Posted
+    heeded: bool
+
+
+class Attempt(NamedTuple):
+    """A notice that is being pushed, for the n-th time."""
+
+    posted: Posted
+    attempts: int
+
+
+class Pushed(NamedTuple):
+    """What came of an attempt: when it got out, or is tried again, if ever (wall time)."""
+
+    id: UUID
+    pushed_at: datetime | None
+    push_at: datetime | None
 
 
 async def next_seqs(tx: Transaction, subjects: dict[str, int]) -> dict[str, int]:
@@ -54,13 +82,14 @@ async def insert(tx: Transaction, posted: Sequence[Posted]) -> None:
     await tx.execute(
         """
         insert into notices (id, division, role, clock, reason, count, oldest_due_at, cases,
-                             posted_at, office)
+                             posted_at, office, raised_from)
         select n.id, n.division, n.role, n.clock, n.reason, n.count, n.oldest_due_at,
-               ($8::uuid[])[n.first : n.last], n.posted_at, n.office
+               ($8::uuid[])[n.first : n.last], n.posted_at, n.office, n.raised_from
         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
-                    $7::timestamptz[], $9::int[], $10::int[], $11::timestamptz[], $12::text[])
+                    $7::timestamptz[], $9::int[], $10::int[], $11::timestamptz[], $12::text[],
+                    $13::uuid[])
             as n (id, division, role, clock, reason, count, oldest_due_at, first, last, posted_at,
-                  office)
+                  office, raised_from)
         """,
         [p.id for p in posted],
         [p.digest.desk.division for p in posted],
@@ -72,6 +101,7 @@ async def insert(tx: Transaction, posted: Sequence[Posted]) -> None:
         *slices([p.digest.cases for p in posted]),
         [p.posted_at for p in posted],
         [p.digest.desk.office for p in posted],
+        [p.digest.raised_from for p in posted],
     )
 
 
@@ -104,7 +134,8 @@ async def newest(
     rows = await tx.fetch(
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
-               acknowledged_at, acknowledged_role, acknowledged_by
+               acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
+               pushed_at
         from notices
         where division = $1 and ($2::text is null or role = $2)
           and ($3::text is null or office = $3)
@@ -151,7 +182,8 @@ async def take(tx: Transaction, notice_id: UUID) -> Posted | None:
     row = await tx.fetchrow(
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
-               acknowledged_at, acknowledged_role, acknowledged_by
+               acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
+               pushed_at
         from notices where id = $1 for update
         """,
         notice_id,
@@ -173,6 +205,134 @@ async def acknowledge(tx: Transaction, notice_id: UUID, who: Acknowledged) -> No
     )
 
 
+# ---------------------------------------------------------------- raised
+
+
+async def take_unheeded(tx: Transaction, before: datetime, limit: int) -> list[Unheeded]:
+    """Notices posted by then that nobody took note of, oldest first; others pass over them."""
+    rows = await tx.fetch(
+        """
+        select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
+               acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
+               pushed_at,
+               exists (select 1 from notices o
+                       where o.id = n.raised_from and o.acknowledged_at is not null)
+               or exists (select 1 from notices o
+                          where o.raised_from = n.raised_from and o.acknowledged_at is not null)
+                   as heeded
+        from notices n
+        where acknowledged_at is null and unheeded_at is null and posted_at <= $1
+        order by posted_at limit $2 for update of n skip locked
+        """,
+        before,
+        limit,
+    )
+    return [Unheeded(posted_of(row), row["heeded"]) for row in rows]
+
+
+async def accused_of(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Accused]:
+    """Whom these cases accuse; those that accuse nobody are left out."""
+    rows = await tx.fetch(
+        """
+        select case_id, accused_division, accused_office from armed
+        where case_id = any($1::uuid[])
+          and (accused_division is not null or accused_office is not null)
+        """,
+        case_ids,
+    )
+    return {row["case_id"]: Accused(row["accused_division"], row["accused_office"]) for row in rows}
+
+
+async def mark_unheeded(tx: Transaction, ids: Sequence[UUID], at: datetime) -> None:
+    """These stood too long, and are not looked at again."""
+    await tx.execute("update notices set unheeded_at = $2 where id = any($1::uuid[])", ids, at)
+
+
+async def unheeded(tx: Transaction) -> int:
+    """How many notices stood too long and wait for a person still, up to 10,000."""
+    return int(
+        await tx.fetchval(
+            """
+            select count(*) from (
+                select 1 from notices
+                where acknowledged_at is null and unheeded_at is not null limit $1
+            ) few
+            """,
+            COUNTED,
+        )
+    )
+
+
+# ---------------------------------------------------------------- pushed
+
+
+async def take_to_push(
+    tx: Transaction, at: datetime, lease: timedelta, limit: int
+) -> list[Attempt]:
+    """Notices to be pushed by `at` (wall time); they are nobody else's until the lease is over."""
+    rows = await tx.fetch(
+        """
+        update notices n set push_at = $1::timestamptz + $2::interval,
+                             push_attempts = push_attempts + 1
+        where id in (
+            select id from notices
+            where acknowledged_at is null and push_at is not null and push_at <= $1
+            order by push_at limit $3 for update skip locked
+        )
+        returning id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
+                  acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
+                  pushed_at, push_attempts
+        """,
+        at,
+        lease,
+        limit,
+    )
+    return [Attempt(posted_of(row), row["push_attempts"]) for row in rows]
+
+
+async def save_pushed(tx: Transaction, done: Sequence[Pushed]) -> None:
+    """What came of these attempts; one that got out by another lease stays so."""
+    await tx.execute(
+        """
+        update notices n set pushed_at = d.pushed_at, push_at = d.push_at
+        from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as d (id, pushed_at, push_at)
+        where n.id = d.id and n.pushed_at is null
+        """,
+        [one.id for one in done],
+        [one.pushed_at for one in done],
+        [one.push_at for one in done],
+    )
+
+
+async def to_push(tx: Transaction) -> int:
+    """How many notices wait to be pushed, up to 10,000."""
+    return int(
+        await tx.fetchval(
+            """
+            select count(*) from (
+                select 1 from notices where acknowledged_at is null and push_at is not null limit $1
+            ) few
+            """,
+            COUNTED,
+        )
+    )
+
+
+async def not_pushed(tx: Transaction) -> int:
+    """How many notices were pushed in vain to the end and wait for a person, up to 10,000."""
+    return int(
+        await tx.fetchval(
+            """
+            select count(*) from (
+                select 1 from notices
+                where acknowledged_at is null and push_at is null and pushed_at is null limit $1
+            ) few
+            """,
+            COUNTED,
+        )
+    )
+
+
 def posted_of(row: asyncpg.Record) -> Posted:
     """A row of the table."""
     acknowledged = row["acknowledged_at"] and Acknowledged(
@@ -185,5 +345,13 @@ def posted_of(row: asyncpg.Record) -> Posted:
         row["count"],
         row["oldest_due_at"],
         tuple(row["cases"]),
+        row["raised_from"],
     )
-    return Posted(row["id"], digest, row["posted_at"], acknowledged)
+    return Posted(
+        row["id"],
+        digest,
+        row["posted_at"],
+        acknowledged,
+        row["unheeded_at"],
+        row["pushed_at"],
+    )

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from uuid_utils.compat import uuid7
 
-from services.intake.decisions.petitions import Addition, Petition, Registration, Submission
+from services.intake.decisions.petitions import Petition, Registration, Submission
 from services.intake.decisions.policy import Policy
 from shared.events import Channel, Kind
 from shared.http import Problem
@@ -164,12 +164,6 @@ class NewPetition(Body):
     )
 
 
-class NewSupplement(Body):
-    """What a resident adds."""
-
-    text: Annotated[str, Field(min_length=1, max_length=20_000), SAYS]
-
-
 def check(given: NewPetition, policy: Policy | None, now: datetime) -> None:
     """What needs a clock or a policy. Without a policy yet, codes are checked when it is read.
 
@@ -294,14 +288,6 @@ def registration(on_behalf: OnBehalf | None, registrar: Actor | None) -> Registr
         came_at=on_behalf.came_at,
         reference=on_behalf.reference,
     )
-
-
-def addition(
-    given: NewSupplement, raw: bytes, key: str | None, now: datetime, trace: str
-) -> Addition:
-    """What a resident adds, received `now` (promise time)."""
-    body_hash = hashlib.sha256(raw).digest() if key else None
-    return Addition(uuid7(), given.text, now, key, body_hash, trace)
 
 
 def for_vault(who: Person | Contact | None) -> str | None:

@@ -53,8 +53,8 @@ def gate(process: Process) -> Gate:
 
 
 def hands_in(path: str) -> bool:
-    """A petition, or what is added to one."""
-    return path == "/petitions" or path.endswith("/supplements")
+    """A petition, or what is said of one later."""
+    return path == "/petitions" or path.endswith(("/supplements", "/urgings", "/rating"))
 
 
 @lru_cache(128)

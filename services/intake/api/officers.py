@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from services.intake.api.routing import routes
 from services.intake.decisions.petitions import Accusations, Accused, may_see
 from services.intake.handlers.loops import intake_of
-from services.intake.store import petitions, reading
+from services.intake.store import additions, petitions, reading
 from services.intake.store.petitions import Guarded
 from shared.events import Reading
 from shared.http import Problem, json, officer, process_of
@@ -57,6 +57,7 @@ async def text(request: Request, petition_id: UUID) -> Response:
     async with transaction(process_of(request).pool) as tx:
         petition = await in_area(tx, request, petition_id, who)
         added = await petitions.supplements(tx, petition_id)
+        rated = await additions.ratings(tx, petition_id)
         await petitions.note_view(tx, petition_id, who)
     return json(
         {
@@ -66,6 +67,16 @@ async def text(request: Request, petition_id: UUID) -> Response:
             "text": petition.text,
             "place": petition.place_words,
             "supplements": [one._asdict() for one in added],
+            "ratings": [
+                {
+                    "solved": one.solved,
+                    "satisfied": one.satisfied,
+                    "reason": one.reason,
+                    "text": one.text,
+                    "received_at": one.received_at,
+                }
+                for one in rated
+            ],
         }
         | ({"registered": petition.registration._asdict()} if petition.registration else {})
     )

@@ -117,6 +117,8 @@ def answer(outcome: Outcome, calls: tuple[Call, ...]) -> Response:
                 "links": {
                     "receipt": f"{at}?code={stored.query_code}",
                     "supplements": f"{at}/supplements?code={stored.query_code}",
+                    "urgings": f"{at}/urgings?code={stored.query_code}",
+                    "rating": f"{at}/rating?code={stored.query_code}",
                     "readings": f"/petitions/{stored.id}/readings",
                 },
             }

@@ -1,43 +1,52 @@
-"""Residents follow their petition by number and query code, without an account, and add to it."""
+"""Residents follow their petition by number and query code, without an account."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
+from datetime import datetime
 from math import ceil
 from typing import Annotated
 
 from fastapi import Query, Request, Response
-from pydantic import ValidationError
 
-from services.intake.api.bodies import NewSupplement, addition, schema_of
-from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused, trace_of
 from services.intake.api.routing import routes
+from services.intake.decisions.additions import ENDED, Ending, Reopening, today
+from services.intake.decisions.outlook import Given, next_step, rating, standing, urging
 from services.intake.decisions.policy import Policy
-from services.intake.decisions.wording import STAGES, named, status, steps
-from services.intake.handlers import petitions
+from services.intake.decisions.wording import STAGES, Receipt, named, status, steps
 from services.intake.handlers.codes import WrongCodes
-from services.intake.handlers.loops import intake_of, voice_of
-from services.intake.handlers.petitions import OtherBody
-from services.intake.store import receipts
+from services.intake.handlers.loops import intake_of
+from services.intake.store import additions, receipts
+from services.intake.store.additions import KeptRating, Urgings
 from services.intake.store.receipts import Found
-from shared.http import Problem, invalid, json, process_of, require_json
-from shared.postgres import Transaction, transaction
+from shared.http import Problem, json, process_of
+from shared.identity import issue_resident
+from shared.postgres import Transaction
+from shared.settings import Settings
 
 Code = Annotated[str, Query(description="the query code that came with the number")]
 NO_CODE = "-" * 8
-ENDED = ("closed", "handed_off")
+ANSWERS_SECONDS = 900
+"""[ours] So long a receipt opens the answers; whoever reads on asks for the receipt again."""
 
 
 @routes.get("/petitions/{number}", tags=["receipts"], summary="How far a petition got")
 async def receipt(request: Request, number: str, code: Code) -> Response:
     """When it was stored, read, published and routed (promise time), and where it is now.
 
-    Of an emergency, while it is open, whom to call. [domain B3.1]
+    What comes next and by when, what stands in its way, and what the resident may do. Of an
+    emergency, while it is open, whom to call. [domain B3.1]
     """
     process = process_of(request)
+    now = process.clock.now()
     async with process.pool.acquire(timeout=10) as connection:
         found = await of_holder(connection, number, code, intake_of(process).wrong_codes)
+        urged = await additions.urgings(connection, found.petition_id, today(now)[0])
+        rated = await additions.ratings(connection, found.petition_id)
+        shelf = intake_of(process).shelf
+        rules = await shelf.reopening(connection, found.receipt.course.policy)
     seen = found.receipt
     where = None
     if seen.stage is not None:
@@ -54,10 +63,55 @@ async def receipt(request: Request, number: str, code: Code) -> Response:
             "steps": steps(seen),
             "where": where,
             "status": status(seen),
+            "next": next_step(seen.course, now),
         }
+        | standing(seen.course)
+        | may_do(seen, urged, rated, rules, now)
         | ({"registered": found.registered._asdict()} if found.registered else {})
-        | whom_to_call(found, intake_of(process).shelf.policy)
+        | whom_to_call(found, shelf.policy)
+        | where_the_answers_are(found, process.settings)
     )
+
+
+def where_the_answers_are(found: Found, settings: Settings) -> dict[str, object]:
+    """What the router shows to whoever holds this receipt: the words are kept there alone. [F40]
+
+    Nothing where there is no case yet, or where this stack issues no tokens.
+    """
+    if found.receipt.stage is None or settings.token_secret is None:
+        return {}
+    secret = settings.token_secret.get_secret_value()
+    return {
+        "answers": {
+            "service": "router",
+            "path": f"/cases/{found.petition_id}/answers",
+            "token": issue_resident(secret, found.petition_id, ANSWERS_SECONDS),
+            "seconds": ANSWERS_SECONDS,
+        }
+    }
+
+
+def may_do(
+    seen: Receipt,
+    urged: Urgings,
+    rated: Sequence[KeptRating],
+    rules: Reopening,
+    now: datetime,
+) -> dict[str, object]:
+    """How often the resident urged and may urge, what he said of it and what he may say."""
+    ending = Ending(seen.stage, seen.course.closed_at, seen.course.reopened or 0)
+    given = next(
+        (
+            Given(one.solved, one.satisfied, one.reason, one.received_at)
+            for one in rated
+            if one.ending == ending.reopened
+        ),
+        None,
+    )
+    return {
+        "urgings": urging(*urged, ending),
+        "rating": rating(ending, given, rules, now),
+    }
 
 
 def whom_to_call(found: Found, policy: Policy | None) -> dict[str, object]:
@@ -72,38 +126,6 @@ def whom_to_call(found: Found, policy: Policy | None) -> dict[str, object]:
         return {}
     said = found.said if decided is None else found.said._replace(category=decided)
     return named(policy.emergencies.numbers(*said))
-
-
-@routes.post(
-    "/petitions/{number}/supplements",
-    tags=["receipts"],
-    status_code=202,
-    summary="Add to a petition",
-    openapi_extra={"parameters": [KEY, TRACE], **schema_of(NewSupplement)},
-)
-async def supplement(request: Request, number: str, code: Code) -> Response:
-    """202 once what was added is stored for good."""
-    require_json(request)
-    key = key_of(request)
-    raw = await request.body()
-    try:
-        given = NewSupplement.model_validate_json(raw)
-    except ValidationError as wrong:
-        raise invalid(wrong) from None
-    process = process_of(request)
-    added = addition(given, raw, key, process.clock.now(), trace_of(request))
-    async with transaction(process.pool, "command") as tx:
-        found = await of_holder(tx, number, code, intake_of(process).wrong_codes)
-        kept = await petitions.supplement(tx, found.petition_id, added, voice_of(process))
-    if isinstance(kept, OtherBody):
-        raise key_reused()
-    process.wake_relay.call()
-    told = {
-        "id": str(kept.id),
-        "number": found.receipt.number,
-        "received_at": kept.received_at,
-    }
-    return json(told, 202, REPLAYED if kept.replayed else None)
 
 
 async def of_holder(tx: Transaction, number: str, code: str, wrong_codes: WrongCodes) -> Found:

@@ -64,17 +64,6 @@ class Submission(NamedTuple):
     registration: Registration | None = None
 
 
-class Addition(NamedTuple):
-    """What a resident adds to a petition; received in promise time."""
-
-    id: UUID
-    text: str
-    received_at: datetime
-    idempotency_key: str | None
-    body_hash: bytes | None
-    traceparent: str | None
-
-
 class Accused(NamedTuple):
     """Whom a petition accuses: a division, an office, or somebody that it does not name."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import orjson
 
+from services.intake.decisions.additions import Reopening, reopening
 from services.intake.decisions.emergencies import Emergencies, compile_emergencies
 from services.intake.decisions.learned import MatterClass, compile_model, matter_classes
 from services.intake.decisions.petitions import Accusations
@@ -49,6 +50,7 @@ class Policy:
     accusations: Accusations
     classes: Mapping[CategoryCode, tuple[MatterClass, ...]]
     emergencies: Emergencies
+    reopening: Reopening
 
     @property
     def offices(self) -> frozenset[str]:
@@ -91,6 +93,7 @@ def compile_policy(version: int, parts: Iterable[PartBody]) -> Policy:
     words = _rows(WordRow, rows.get("vocabulary"))
     classes = _rows(ClassRow, rows.get("classes"))
     offices = _rows(OfficeRow, rows.get("offices"))
+    settings = _rows(SettingsRow, rows.get("settings"))
     return Policy(
         version=version,
         reader=compile_vocabulary(
@@ -103,7 +106,7 @@ def compile_policy(version: int, parts: Iterable[PartBody]) -> Policy:
         categories=frozenset(category.code for category in categories),
         divisions={division.code: division.name for division in divisions},
         accusations=Accusations(
-            accusing(_rows(SettingsRow, rows.get("settings"))),
+            accusing(settings),
             frozenset(office.id for office in offices if office.kind != "desk"),
         ),
         classes=matter_classes(classes),
@@ -113,7 +116,14 @@ def compile_policy(version: int, parts: Iterable[PartBody]) -> Policy:
             offices,
             _rows(DutyRow, rows.get("duties")),
         ),
+        reopening=reopening(settings),
     )
+
+
+def reopening_in(parts: Iterable[PartBody]) -> Reopening:
+    """What the settings among these parts say of ratings."""
+    rows = [row for part in parts for row in orjson.loads(part.body)["rows"]]
+    return reopening(_rows(SettingsRow, rows))
 
 
 def accusing(settings: Iterable[SettingsRow]) -> frozenset[str]:

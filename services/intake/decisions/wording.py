@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from services.intake.decisions.courses import Course
 from services.intake.decisions.emergencies import Call
 from shared.events import Stage
 
@@ -37,6 +38,12 @@ class Receipt:
     unit: str | None
     stage: Stage | None
     next_deadline: datetime | None
+    course: Course = field(default_factory=Course)
+
+
+def in_beijing(at: datetime) -> str:
+    """A moment as residents read it."""
+    return f"{at.astimezone(ZONE):%Y-%m-%d %H:%M}"
 
 
 def in_danger(calls: Sequence[Call]) -> Words:
@@ -65,9 +72,9 @@ def status(receipt: Receipt) -> Words:
     zh = f"您的诉求目前在“{receipt.unit}”：{stage['zh']}。"
     en = f"Your petition is with {receipt.unit}: {stage['en']}."
     if receipt.next_deadline is not None:
-        due = receipt.next_deadline.astimezone(ZONE)
-        zh += f"下一个办理时限：{due:%Y-%m-%d %H:%M}。"
-        en += f" The next deadline is {due:%Y-%m-%d %H:%M} (Beijing time)."
+        due = in_beijing(receipt.next_deadline)
+        zh += f"下一个办理时限：{due}。"
+        en += f" The next deadline is {due} (Beijing time)."
     return {"zh": zh, "en": en}
 
 

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.intake.decisions.petitions import Addition
+from services.intake.decisions.additions import Addition, Later, Rating
 from services.intake.store.reading import PendingSupplement
 from shared.events import (
     Envelope,
     Order,
+    PetitionRated,
     PetitionReceived,
     PetitionSupplemented,
     Topic,
@@ -34,14 +35,38 @@ class Voice(NamedTuple):
         return self._saying(petition_id, petition_id, "received", 1, data, now, trace)
 
     def supplemented(
-        self, petition_id: UUID, added: Addition | PendingSupplement, seq: int, now: datetime
+        self,
+        petition_id: UUID,
+        added: Addition | PendingSupplement | Later,
+        seq: int,
+        now: datetime,
     ) -> Saying:
-        """The resident added something."""
+        """The resident added something, or urged."""
         data = PetitionSupplemented(
-            type="casegrid.petition.supplemented.v1", received_at=added.received_at
+            type="casegrid.petition.supplemented.v1",
+            received_at=added.received_at,
+            urges=added.urges,
         )
         trace = added.traceparent
         return self._saying(petition_id, added.id, "supplemented", seq, data, now, trace)
+
+    def rated(self, petition_id: UUID, rating: Rating | Later, seq: int, now: datetime) -> Saying:
+        """The resident said how it was handled."""
+        assert rating.solved is not None
+        assert rating.satisfied is not None
+        data = PetitionRated(
+            type="casegrid.petition.rated.v1",
+            received_at=rating.received_at,
+            solved=rating.solved,
+            satisfied=rating.satisfied,
+            reason=rating.reason,
+        )
+        return self._saying(petition_id, rating.id, "rated", seq, data, now, rating.traceparent)
+
+    def later(self, one: Later, seq: int, now: datetime) -> Saying:
+        """What was said of a petition after its receipt, once more."""
+        say = self.supplemented if one.solved is None else self.rated
+        return say(one.petition_id, one, seq, now)
 
     def _saying(
         self,
@@ -49,7 +74,7 @@ class Voice(NamedTuple):
         cause: UUID,
         what: str,
         seq: int,
-        data: PetitionReceived | PetitionSupplemented,
+        data: PetitionReceived | PetitionSupplemented | PetitionRated,
         now: datetime,
         trace: str | None,
     ) -> Saying:

@@ -11,10 +11,12 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
+from services.intake.decisions.additions import Later, numbered
 from services.intake.decisions.petitions import Accusations, received
 from services.intake.handlers.announcing import Voice
 from services.intake.handlers.policy import Shelf
 from services.intake.store import census as store
+from services.intake.store.additions import said_later
 from shared import census, outbox
 from shared.census import FIRST, Page
 from shared.clock import wall
@@ -77,15 +79,15 @@ async def say_again(
     now: datetime,
 ) -> None:
     """What was said of these petitions after what the router knows, under the same ids."""
-    added: defaultdict[UUID, list[Saying]] = defaultdict(list)
-    for one in await store.supplements_said(tx, list(known)):
-        seq = len(added[one.petition_id]) + 2
-        added[one.petition_id].append(voice.supplemented(one.petition_id, one, seq, now))
+    later: defaultdict[UUID, list[Later]] = defaultdict(list)
+    for one in await said_later(tx, list(known)):
+        later[one.petition_id].append(one)
     sayings: list[Saying] = []
     for petition, reading, policy in await store.said(tx, list(known)):
         data = received(petition, reading, policy, rules)
         first = voice.received(petition.id, data, now, petition.traceparent)
-        every = [first, *added[petition.id]]
-        sayings += every[known[petition.id] :]
+        every = [(1, first)]
+        every += [(seq, voice.later(one, seq, now)) for seq, one in numbered(later[petition.id])]
+        sayings += [saying for seq, saying in every if seq > known[petition.id]]
     await outbox.append(tx, sayings)
     SAID_AGAIN.inc(len(sayings))

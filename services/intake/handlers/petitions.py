@@ -1,4 +1,4 @@
-"""Accepting: many petitions in one commit, each answered when it is durable; and what is added.
+"""Accepting: many petitions in one commit, each answered when it is durable.
 
 A 2xx is given after the commit, never before. While the database is away the waiting ones are
 told to send again, and the queue is bounded, so that waiting has an end.
@@ -10,18 +10,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple, TypeAlias
-from uuid import UUID
 
 import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.intake.decisions.petitions import Addition, Petition, Submission
+from services.intake.decisions.petitions import Petition, Submission
 from services.intake.handlers.admission import Progress
-from services.intake.handlers.announcing import Voice
 from services.intake.store import petitions as store
-from services.intake.store import reading, receipts
 from services.intake.store.petitions import Stored
 from shared import outbox, telemetry
 from shared.postgres import WEATHER, Pool, Transaction, transaction
@@ -225,29 +221,3 @@ def outcome_of(petition: Petition, number: str | None, earlier: dict[str, Stored
     if first.body_hash != petition.body_hash:
         return OtherBody()
     return Accepted(first, replayed=True)
-
-
-class Kept(NamedTuple):
-    """What a resident added is stored; `replayed` when an earlier request with the key did it."""
-
-    id: UUID
-    received_at: datetime
-    replayed: bool
-
-
-async def supplement(
-    tx: Transaction, petition_id: UUID, added: Addition, voice: Voice
-) -> Kept | OtherBody:
-    """Keep what a resident added. It is said at once, or after the petition if that is unread."""
-    unread = await reading.waits_to_be_read(tx, petition_id)
-    if not await reading.add_supplement(tx, petition_id, added, said=not unread):
-        assert added.idempotency_key is not None, "only a key can have been there before"
-        first = await reading.supplement_of_key(tx, petition_id, added.idempotency_key)
-        if first.body_hash != added.body_hash:
-            return OtherBody()
-        return Kept(first.id, first.received_at, replayed=True)
-    if not unread:
-        seq = await receipts.next_seq(tx, petition_id)
-        said = voice.supplemented(petition_id, added, seq, added.received_at)
-        await outbox.append(tx, [said])
-    return Kept(added.id, added.received_at, replayed=False)

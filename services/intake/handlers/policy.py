@@ -8,11 +8,13 @@ from datetime import datetime
 
 from prometheus_client import Gauge
 
+from services.intake.decisions.additions import Reopening
 from services.intake.decisions.policy import (
     PartBody,
     Policy,
     canonical,
     compile_policy,
+    reopening_in,
     what_is_missing,
 )
 from services.intake.store import policy as store
@@ -22,6 +24,9 @@ from shared.hearing import Batch, Unreadable
 from shared.postgres import Transaction
 
 logger = logging.getLogger(__name__)
+
+VERSIONS = 100
+"""[ours] What so many versions say of ratings is remembered."""
 
 VERSION = Gauge("casegrid_intake_policy_version", "The policy version that petitions are read by")
 
@@ -61,10 +66,14 @@ async def what_is_wrong(published: PolicyPublished, parts: list[PartBody]) -> st
 
 
 class Shelf:
-    """The policy in force in this process; swapped at once, never half."""
+    """The policy in force in this process; swapped at once, never half.
+
+    Cases live under older versions: of those it knows what they say of ratings.
+    """
 
     def __init__(self) -> None:
         self.policy: Policy | None = None
+        self._reopening: dict[int, Reopening] = {}
         self._lock = asyncio.Lock()
 
     async def newest(self, tx: Transaction) -> Policy | None:
@@ -79,3 +88,14 @@ class Shelf:
                 VERSION.set(version)
                 logger.info("policy version %s is in force", version)
         return self.policy
+
+    async def reopening(self, tx: Transaction, version: int | None) -> Reopening:
+        """What the version of a case says of ratings; while that is not known, the newest."""
+        newest = Reopening() if self.policy is None else self.policy.reopening
+        if version is None:
+            return newest
+        if version not in self._reopening and (parts := await store.settings_of(tx, version)):
+            if len(self._reopening) >= VERSIONS:
+                self._reopening.clear()
+            self._reopening[version] = reopening_in(parts)
+        return self._reopening.get(version, newest)

@@ -120,6 +120,6 @@ async def keep_and_say(
         added_here = pending.get(petition.id, ())
         for seq, added in enumerate(added_here, start=2):
             sayings.append(voice.supplemented(petition.id, added, seq, now))
-        read.append(Read(petition.id, reading, said_seq=1 + len(added_here)))
+        read.append(Read(petition.id, reading, tuple(added.id for added in added_here)))
     await store.save_read(tx, read, policy.version, now)
     await outbox.append(tx, sayings)

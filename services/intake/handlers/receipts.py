@@ -6,12 +6,13 @@ out of it: an accused whom a dispatcher names may not see its words from then on
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 from prometheus_client import Counter, Histogram
 
+from services.intake.decisions.courses import course_of, moment
 from services.intake.decisions.petitions import Part, ShutOut, accepted_at
 from services.intake.store import labels, shut_out
 from services.intake.store import receipts as store
@@ -85,12 +86,13 @@ def told(petition_id: UUID, heard: Heard, clock: Clock) -> News:
         order=heard.envelope.order,
         unit=case.unit,
         stage=case.stage,
-        next_deadline=None if due is None else case.started_at + timedelta(milliseconds=due),
+        next_deadline=None if due is None else moment(case, due),
         # The broker stamps by the wall; residents are told promise time throughout.
         published_at=clock.at(appended_at) if published and appended_at else None,
         routed_at=heard.envelope.occurred_at,
         parts=parts_of(case),
         handed_over=heard.envelope.type == HANDED_OVER,
+        course=course_of(case),
     )
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.intake.decisions.petitions import UnreadPetition
-from services.intake.store.reading import PendingSupplement
 from shared.census import Known
 from shared.events import Order, Reading
 from shared.hearing.decoding import MOST
@@ -65,18 +64,6 @@ async def said(tx: Transaction, ids: Sequence[UUID]) -> list[tuple[UnreadPetitio
         *petition, doc, policy = row.values()
         found.append((UnreadPetition(*petition), Reading.model_validate_json(doc), policy))
     return found
-
-
-async def supplements_said(tx: Transaction, ids: Sequence[UUID]) -> list[PendingSupplement]:
-    """What was added to these petitions and said, in order."""
-    rows = await tx.fetch(
-        """
-        select petition_id, id, received_at, traceparent from supplements
-        where petition_id = any($1::uuid[]) and said order by petition_id, id
-        """,
-        list(ids),
-    )
-    return [PendingSupplement(*row.values()) for row in rows]
 
 
 async def for_census(

@@ -156,16 +156,18 @@ async def guarded(tx: Transaction, petition_id: UUID) -> Guarded | None:
 
 
 class Supplement(NamedTuple):
-    """What the resident added."""
+    """What the resident added, or said when he urged."""
 
-    text: str
+    text: str | None
+    urges: bool
     received_at: datetime
 
 
 async def supplements(tx: Transaction, petition_id: UUID) -> list[Supplement]:
     """All that was added to a petition, in order."""
     rows = await tx.fetch(
-        "select text, received_at from supplements where petition_id = $1 order by id", petition_id
+        "select text, urges, received_at from supplements where petition_id = $1 order by id",
+        petition_id,
     )
     return [Supplement(*row.values()) for row in rows]
 

@@ -38,6 +38,18 @@ async def parts_of(tx: Transaction, versions: Collection[int]) -> dict[int, list
     return parts
 
 
+async def settings_of(tx: Transaction, version: int) -> list[PartBody]:
+    """The settings of a version; none while it is not whole here."""
+    rows = await tx.fetch(
+        """
+        select version, kind, n, body from policy_parts join policy_versions using (version)
+        where version = $1 and kind = 'settings' order by n
+        """,
+        version,
+    )
+    return [PartBody(*row.values()) for row in rows]
+
+
 async def close_versions(tx: Transaction, published: Sequence[PolicyPublished]) -> None:
     """These versions are whole; hearing one again changes nothing."""
     await tx.execute(

@@ -1,4 +1,4 @@
-"""The reading queue, the readings, and supplements: what waits to be said, and what was."""
+"""The reading queue, and the readings; with what was added before, and waits to be said."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.intake.decisions.petitions import Addition, UnreadPetition
+from services.intake.decisions.petitions import UnreadPetition
 from shared.events import Reading, dump
 from shared.postgres import Transaction
 
@@ -37,13 +37,14 @@ class PendingSupplement(NamedTuple):
     id: UUID
     received_at: datetime
     traceparent: str | None
+    urges: bool
 
 
 async def pending_supplements(tx: Transaction, ids: Sequence[UUID]) -> list[PendingSupplement]:
     """What was added to these petitions before they were read, in order."""
     rows = await tx.fetch(
         """
-        select petition_id, id, received_at, traceparent from supplements
+        select petition_id, id, received_at, traceparent, urges from supplements
         where petition_id = any($1::uuid[]) and not said order by petition_id, id
         """,
         list(ids),
@@ -52,15 +53,21 @@ async def pending_supplements(tx: Transaction, ids: Sequence[UUID]) -> list[Pend
 
 
 class Read(NamedTuple):
-    """A petition that was read, and how many events are said of it."""
+    """A petition that was read, and what had been added to it, in the order in which it is said."""
 
     petition_id: UUID
     reading: Reading
-    said_seq: int
+    added: tuple[UUID, ...] = ()
+
+    @property
+    def said_seq(self) -> int:
+        """The last event that is said of it now."""
+        return 1 + len(self.added)
 
 
 async def save_read(tx: Transaction, read: Sequence[Read], policy: int, now: datetime) -> None:
-    """Keep readings; the petitions leave the queue, and their supplements count as said."""
+    """Keep readings; the petitions leave the queue, and what was added to them counts as said."""
+    said = [(added, seq) for one in read for seq, added in enumerate(one.added, start=2)]
     await tx.execute(
         """
         with news as (
@@ -73,8 +80,8 @@ async def save_read(tx: Transaction, read: Sequence[Read], policy: int, now: dat
             update receipts r set read_at = $6, said_seq = news.said_seq
             from news where r.petition_id = news.petition_id
         ), said as (
-            update supplements s set said = true
-            from news where s.petition_id = news.petition_id and news.said_seq > 1 and not s.said
+            update supplements s set said = true, seq = added.seq
+            from unnest($7::uuid[], $8::int[]) as added (id, seq) where s.id = added.id
         )
         delete from unread where petition_id = any($1::uuid[])
         """,
@@ -84,6 +91,8 @@ async def save_read(tx: Transaction, read: Sequence[Read], policy: int, now: dat
         [one.said_seq for one in read],
         policy,
         now,
+        [added for added, _ in said],
+        [seq for _, seq in said],
     )
 
 
@@ -140,45 +149,3 @@ async def waits_to_be_read(tx: Transaction, petition_id: UUID) -> bool:
     """Whether a petition is unread; if so it stays unread until this transaction ends."""
     found = await tx.fetchval("select 1 from unread where petition_id = $1 for update", petition_id)
     return found is not None
-
-
-async def add_supplement(
-    tx: Transaction, petition_id: UUID, added: Addition, *, said: bool
-) -> bool:
-    """Keep what a resident added; False if there is something under its key already."""
-    # One who has this key and has not committed yet is waited for.
-    new = await tx.fetchval(
-        """
-        insert into supplements (petition_id, said, id, text, received_at, idempotency_key,
-                                 body_hash, traceparent)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
-        on conflict (petition_id, idempotency_key) where idempotency_key is not null do nothing
-        returning id
-        """,
-        petition_id,
-        said,
-        *added,
-    )
-    return new is not None
-
-
-class KeptSupplement(NamedTuple):
-    """What was kept under an idempotency key."""
-
-    id: UUID
-    received_at: datetime
-    body_hash: bytes
-
-
-async def supplement_of_key(tx: Transaction, petition_id: UUID, key: str) -> KeptSupplement:
-    """What was added to a petition under this key, which is known to be there."""
-    row = await tx.fetchrow(
-        """
-        select id, received_at, body_hash from supplements
-        where petition_id = $1 and idempotency_key = $2
-        """,
-        petition_id,
-        key,
-    )
-    assert row is not None
-    return KeptSupplement(*row.values())

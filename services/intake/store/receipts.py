@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from services.intake.decisions.additions import Ending
+from services.intake.decisions.courses import Course
 from services.intake.decisions.petitions import Part
 from services.intake.decisions.wording import Receipt
 from shared.events import Order, Stage
 from shared.postgres import Transaction
 
 
-async def next_seq(tx: Transaction, petition_id: UUID) -> int:
-    """The seq of the event that is said next about a petition; locks its receipt."""
-    return int(
-        await tx.fetchval(
-            """
-            update receipts set said_seq = said_seq + 1 where petition_id = $1 returning said_seq
-            """,
-            petition_id,
-        )
+class Held(NamedTuple):
+    """The seq of what intake said last about a petition, 0 before it was read; how it ended."""
+
+    said_seq: int
+    ending: Ending
+
+
+async def hold(tx: Transaction, petition_id: UUID) -> Held:
+    """The receipt of a petition, locked: whoever says the next event about it goes alone.
+
+    Whoever locks the petition in the reading queue too does that first.
+    """
+    row = await tx.fetchrow(
+        """
+        select said_seq, stage, closed_at, coalesce(reopened, 0) from receipts
+        where petition_id = $1 for update
+        """,
+        petition_id,
     )
+    assert row is not None
+    said_seq, *ending = row.values()
+    return Held(said_seq, Ending(*ending))
+
+
+async def note_said(tx: Transaction, petition_id: UUID, seq: int) -> None:
+    """This is the seq of what was said last about a petition, whose receipt is held."""
+    await tx.execute("update receipts set said_seq = $2 where petition_id = $1", petition_id, seq)
 
 
 class Registered(NamedTuple):
@@ -64,6 +84,8 @@ async def by_number(tx: Transaction, number: str) -> Found | None:
         select p.id, p.query_code, p.category, p.subject, p.text,
                p.number, p.received_at, r.read_at, r.published_at,
                r.routed_at, r.unit, r.stage, r.next_deadline,
+               r.next_step, r.next_by, r.if_missed, r.paused, r.paused_until, r.answer_until,
+               r.called_back, r.not_accepted, r.closed_at, r.reopened, r.policy,
                g.division, g.office, g.came_at, g.reference, l.category as decided, r.handed_over
         from petitions p join receipts r on r.petition_id = p.id
             left join registrations g on g.petition_id = p.id
@@ -76,9 +98,11 @@ async def by_number(tx: Transaction, number: str) -> Found | None:
         return None
     petition_id, query_code, category, subject, text, *rest = row.values()
     *rest, division, office, came_at, reference, decided, over = rest
+    n = len(Course._fields)
+    receipt = replace(Receipt(*rest[:-n]), course=Course(*rest[-n:]))
     registered = division and Registered(division, office, came_at, reference)
     said = Said(category, subject, text)
-    return Found(petition_id, query_code, said, Receipt(*rest), registered, decided, over)
+    return Found(petition_id, query_code, said, receipt, registered, decided, over)
 
 
 class News(NamedTuple):
@@ -93,6 +117,7 @@ class News(NamedTuple):
     routed_at: datetime
     parts: tuple[Part, ...] = ()
     handed_over: bool = False
+    course: Course = Course()
 
 
 async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
@@ -104,12 +129,21 @@ async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
             next_deadline = news.next_deadline,
             offices = string_to_array(news.offices, chr(31)),
             handed_over = r.handed_over or news.handed_over,
+            next_step = news.next_step, next_by = news.next_by, if_missed = news.if_missed,
+            paused = news.paused, paused_until = news.paused_until,
+            answer_until = news.answer_until, called_back = news.called_back,
+            not_accepted = news.not_accepted, closed_at = news.closed_at,
+            reopened = news.reopened, policy = news.policy,
             published_at = coalesce(r.published_at, news.published_at),
             routed_at = coalesce(r.routed_at, news.routed_at)
         from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::timestamptz[],
-                    $7::timestamptz[], $8::timestamptz[], $9::text[], $10::boolean[])
+                    $7::timestamptz[], $8::timestamptz[], $9::text[], $10::boolean[],
+                    $11::text[], $12::timestamptz[], $13::text[], $14::text[], $15::timestamptz[],
+                    $16::timestamptz[], $17::text[], $18::text[], $19::timestamptz[], $20::int[],
+                    $21::int[])
             as news (petition_id, epoch, seq, unit, stage, next_deadline, published_at, routed_at,
-                     offices, handed_over)
+                     offices, handed_over, next_step, next_by, if_missed, paused, paused_until,
+                     answer_until, called_back, not_accepted, closed_at, reopened, policy)
         where r.petition_id = news.petition_id and (r.epoch, r.seq) < (news.epoch, news.seq)
         returning r.petition_id
         """,
@@ -124,5 +158,6 @@ async def keep_newest(tx: Transaction, news: Sequence[News]) -> set[UUID]:
         # An array of arrays must be a rectangle: the offices of each travel as one text.
         ["\x1f".join("/".join(part) for part in one.parts) or None for one in news],
         [one.handed_over for one in news],
+        *map(list, zip(*(one.course for one in news), strict=True)),
     )
     return {row["petition_id"] for row in rows}

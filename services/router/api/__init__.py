@@ -2,10 +2,19 @@
 
 from fastapi import APIRouter
 
-from services.router.api import cases, commands, policy, queues, registry
+from services.router.api import (
+    accounts,
+    answers,
+    cases,
+    commands,
+    policy,
+    queues,
+    registry,
+    whistles,
+)
 
 __all__ = ["routes"]
 
 routes = APIRouter()
-for part in (cases, commands, queues, registry, policy):
+for part in (cases, accounts, answers, commands, queues, registry, policy, whistles):
     routes.include_router(part.routes)

@@ -80,9 +80,17 @@ SHOWN_AS_IT_IS = {
     "id", "number", "version", "channel", "kind", "track", "stage", "urgency", "tier", "category",
     "received_at", "signs", "handed_over", "entered", "left", "promotions", "on_time",
     "supervised", "verified", "replied", "returns", "outcome", "closed_at", "closing_tier",
-    "restricted", "policy",
-    "calendar",
+    "restricted", "policy", "calendar", "arbitration", "pause", "urged", "call_backs",
+    "called_back", "satisfied", "not_accepted", "reopened", "tasks", "whistle",
 }  # fmt: skip
+
+
+def extension_view(case: Case) -> dict[str, Any] | None:
+    """More time that was asked for, and when it was granted, if it was."""
+    asked = case.extension
+    if asked is None:
+        return None
+    return {"until": asked.until, "asked_at": asked.asked_at, "granted_at": asked.granted_at}
 
 
 def past_view(case: Case, process: Process, at: datetime) -> dict[str, Any]:
@@ -104,6 +112,7 @@ def plain_view(case: Case, policies: Policies, now: datetime) -> dict[str, Any]:
         "category_name": None if row is None else {"zh": row.zh, "en": row.en},
         "holder": unit_view(case.holder, case, policies)
         | {"role": case.role, "office": office_view(case.office, case, policies)},
+        "extension": extension_view(case),
         "lead": office_view(case.lead, case, policies),
         "assisting": [office_view(office, case, policies) for office in case.assisting],
         "place": unit_view(case.place, case, policies),

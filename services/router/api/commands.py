@@ -21,7 +21,20 @@ routes = APIRouter(tags=["cases"])
 def schema() -> dict[str, Any]:
     """Every command, spelt out: the API page resolves no reference into a route's own schema."""
     said = OFFICER_COMMAND.json_schema(ref_template="{model}")
-    return {"oneOf": [said["$defs"][one["$ref"]] for one in said["oneOf"]]}
+    return {"oneOf": [spelt_out(one, said["$defs"]) for one in said["oneOf"]]}
+
+
+def spelt_out(part: Any, models: dict[str, Any]) -> Any:
+    """A part of a schema with whatever it refers to in its place."""
+    match part:
+        case {"$ref": name, **more}:
+            return {**spelt_out(models[name], models), **more}
+        case dict():
+            return {name: spelt_out(one, models) for name, one in part.items()}
+        case list():
+            return [spelt_out(one, models) for one in part]
+        case _:
+            return part
 
 
 @routes.post(
@@ -55,7 +68,8 @@ async def post_command(
             answer = await commands.give(
                 tx,
                 case_id,
-                OFFICER_COMMAND.dump_json(command),
+                # Without what was left unsaid: a field of a later version makes no other body.
+                OFFICER_COMMAND.dump_json(command, exclude_defaults=True),
                 who,
                 idempotency_key,
                 seen,

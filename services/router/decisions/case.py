@@ -11,6 +11,8 @@ from uuid import UUID
 import orjson
 from pydantic import TypeAdapter
 
+from services.router.decisions.tasks import Task, Whistle
+from shared.business_time import Span
 from shared.divisions import Tier
 from shared.events import (
     CaseSnapshot,
@@ -25,12 +27,22 @@ from shared.events import (
     Track,
     Urgency,
     fingerprint,
+    promise_of,
 )
 
 MILLISECOND = timedelta(milliseconds=1)
 NO_ORDER = Order(0, 0)
+MOST_REMEMBERED = 12
+"""So many of those who had a case are remembered, to see whether it goes round."""
 OPEN_STAGES: frozenset[Stage] = frozenset({"registered", "assigned", "signed", "resolved"})
 Outcome = Literal["solved", "handed_off"]
+PauseReason = Literal["waiting_for_petitioner", "force_majeure", "in_statutory_procedure"]
+CallBack = Literal["solved", "not_solved", "no_answer"]
+NotAccepted = Literal[
+    "emergency_number", "legal_route", "repeat_without_new_facts", "secret", "in_nobodys_power",
+    "unlawful",
+]  # fmt: skip
+"""The six special lanes of Beijing 11: why a request is not taken; each has its door. [city]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,28 @@ class Clock:
     repeat: timedelta | None = None
     answered: bool = False
     owner_office: str | None = None
+    limit: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why promises stand still, since when, and until when at most."""
+
+    reason: PauseReason
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """More time for the final reply: until when, by how much, who asked when, granted when."""
+
+    until: datetime
+    by: timedelta
+    asked_by: str
+    asked_at: datetime
+    granted_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +110,13 @@ class Case:
 
     `office` holds it in the holder's division: the `lead` of the duty catalogue from the street up,
     a desk of the division itself where it is None. `assisting` are the catalogue's too. `signed_by`
-    is the person who signed it last at this desk.
+    is the person who signed it last at this desk, `assignee` whom the desk gave it to, `given_by`
+    the desk that handed it on and may still take it back, `resolved_by` the person who resolved it.
+    `tasks` are what others are, or were, asked to do in it, by number; `whistle` is the last one.
+
+    `had_by` are those who had it to solve, in order. `arbitration`: whether an arbiter is to say
+    who has it, or has said so. `pauses` are over, `pause` lasts. `promised_at` is when promises
+    from receipt were made anew, because the case was reopened. `call_backs` are tries.
     """
 
     id: UUID
@@ -113,6 +153,13 @@ class Case:
     lead: str | None = None
     assisting: tuple[str, ...] = ()
     signed_by: str | None = None
+    assignee: str | None = None
+    given_by: str | None = None
+    resolved_by: str | None = None
+    had_by: tuple[str, ...] = ()
+    arbitration: Literal["asked", "decided"] | None = None
+    tasks: tuple[Task, ...] = ()
+    whistle: Whistle | None = None
     handed_over: bool = False
     signs: tuple[Sign, ...] = ()
     confirmed: bool = False
@@ -129,6 +176,15 @@ class Case:
     replied: bool = False
     verified: bool = False
     returns: int = 0
+    pause: Pause | None = None
+    pauses: tuple[Span, ...] = ()
+    extension: Extension | None = None
+    urged: int = 0
+    call_backs: int = 0
+    called_back: CallBack | None = None
+    satisfied: bool | None = None
+    not_accepted: NotAccepted | None = None
+    promised_at: datetime | None = None
     reopened: int = 0
     outcome: Outcome | None = None
     closed_at: datetime | None = None
@@ -149,12 +205,45 @@ class Case:
 
     @property
     def next_deadline(self) -> datetime | None:
-        """The earliest due time of its running clocks."""
-        return min((clock.due_at for clock in self.clocks), default=None)
+        """The earliest due time of its running clocks; what stands still is not due."""
+        return min((clock.due_at for clock in self.clocks if not clock.paused), default=None)
+
+    @property
+    def receipt(self) -> datetime:
+        """From when promises from receipt are counted: reopened, they are made anew."""
+        return self.promised_at or self.received_at
+
+    @property
+    def desk(self) -> str:
+        """Who has it: a division, or an office in it."""
+        return self.holder if self.office is None else f"{self.holder}/{self.office}"
+
+    @property
+    def person(self) -> str | None:
+        """Whose own queue it stands in: whom it was given to, else who signed it."""
+        return self.assignee or self.signed_by
+
+    @property
+    def open_tasks(self) -> tuple[Task, ...]:
+        """The tasks about which somebody still has to do something."""
+        return tuple(task for task in self.tasks if task.is_open)
+
+    @property
+    def is_whistled(self) -> bool:
+        """Whether something is still to come of a whistle."""
+        return self.whistle is not None and self.whistle.is_on
 
     def clock(self, name: str) -> Clock | None:
         """A running clock by its name."""
         return next((clock for clock in self.clocks if clock.name == name), None)
+
+    def task(self, n: int) -> Task | None:
+        """A task by its number."""
+        return next((task for task in self.tasks if task.n == n), None)
+
+    def task_of(self, clock: str) -> Task | None:
+        """The open task whose clock this is; None for the case's own promises."""
+        return next((task for task in self.tasks if task.is_open and task.clock == clock), None)
 
 
 class Duty(NamedTuple):
@@ -192,8 +281,16 @@ def duties(case: Case) -> list[Duty]:
     return [
         Duty(clock.owner_division, clock.owner_office, clock.owner_role, clock.name, clock.due_at)
         for clock in case.clocks
-        if clock.owner_division != case.holder or clock.owner_office not in (None, case.office)
+        if clock.owner_division != case.holder
+        or clock.owner_office not in (None, case.office)
+        or is_anothers_task(clock, case)
     ]
+
+
+def is_anothers_task(clock: Clock, case: Case) -> bool:
+    """Whether it is the clock of a task that somebody else than the holder has in his division."""
+    holder = (case.role, case.office)
+    return promise_of(clock.name) != clock.name and (clock.owner_role, clock.owner_office) != holder
 
 
 def changed_fields(before: Case | None, after: Case) -> bytes:
@@ -257,6 +354,12 @@ def snapshot(case: Case, unit: str) -> CaseSnapshot:
         highest_tier=case.highest_tier,
         reopened=case.reopened,
         on_time=dict(case.on_time),
+        paused=None if case.pause is None else case.pause.reason,
+        extended=case.extension is not None and case.extension.granted_at is not None,
+        urged=case.urged,
+        called_back=case.called_back,
+        satisfied=case.satisfied,
+        not_accepted=case.not_accepted,
         outcome=case.outcome,
         closed=after(case.closed_at),
         closing_tier=case.closing_tier,
@@ -293,5 +396,6 @@ def clock_snapshot(case: Case, clock: Clock) -> ClockSnapshot:
         warn=tuple(milliseconds(start, at) for at in clock.warn_at),
         on_breach=clock.on_breach,
         repeat=None if repeat is None else repeat // MILLISECOND,
+        paused=clock.paused,
         answered=clock.answered,
     )

@@ -85,7 +85,7 @@ class Commands:
         if seen is not None and seen != case.version:
             return NotAnswered("other_version", case.version)
         await self.policies.need(tx, {case.policy})
-        policy = self.policies.of(case.policy)
+        policy = self.policies.of(case.policy).in_words_of(self.policies.current)
         decision = decide(case, OFFICER_COMMAND.validate_json(raw), actor, policy, now)
         if isinstance(decision, Changed):
             case = await self.apply(tx, case, decision, actor, key, now)

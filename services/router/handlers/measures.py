@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter as Count
+from datetime import datetime
 
 from prometheus_client import Counter, Gauge
 
 from services.router import store
+from services.router.decisions.stuck import WAITING, WAITING_AGE, WAITS_FOR
 from services.router.handlers.policies import Policies
 from shared import tally
+from shared.divisions import CITY, LADDER
 from shared.postgres import Transaction
 
 OPEN = Gauge(
@@ -18,6 +21,11 @@ PROMOTED = Gauge("casegrid_router_promoted_cases", "Promotions out of a tier, ev
 BLOCKED_NOW = Gauge(
     "casegrid_router_blocked_petitions", "Petitions whose events wait behind a parked one"
 )
+WAIT = Gauge(WAITING, "Cases in a stuck queue, by queue and tier", ["queue", "tier"])
+WAIT_AGE = Gauge(
+    WAITING_AGE, "How long the oldest waits there, in promise time; 0: none", ["queue", "tier"]
+)
+QUEUES = tuple((queue, tier) for queue in WAITS_FOR for tier in (*LADDER, CITY))
 POLICY = Gauge("casegrid_router_policy_version", "The policy version in force")
 
 
@@ -27,7 +35,7 @@ def count(found: Count[Counter]) -> None:
         counter.inc(n)
 
 
-async def measure(tx: Transaction, policies: Policies) -> None:
+async def measure(tx: Transaction, policies: Policies, now: datetime) -> None:
     """Set the gauges; counts that fell to zero are set to zero, not forgotten."""
     counts = await tally.counts(tx, ["open", "promoted"])
     for labels in known(OPEN):
@@ -37,8 +45,19 @@ async def measure(tx: Transaction, policies: Policies) -> None:
             OPEN.labels(*key.split("/")).set(n)
         else:
             PROMOTED.labels(key).set(n)
+    await measure_waiting(tx, now)
     BLOCKED_NOW.set(await store.blocked.count(tx))
     POLICY.set(policies.newest)
+
+
+async def measure_waiting(tx: Transaction, now: datetime) -> None:
+    """Count and age of every stuck queue in every tier: one look at an index for each."""
+    counts = await tally.counts(tx, ["waiting"])
+    since = await store.waiting.oldest(tx, QUEUES)
+    for queue, tier in QUEUES:
+        WAIT.labels(queue, tier).set(counts.get(("waiting", f"{queue}/{tier}"), 0))
+        age = now - since.get((queue, tier), now)
+        WAIT_AGE.labels(queue, tier).set(max(0.0, age.total_seconds()))
 
 
 def known(gauge: Gauge) -> list[tuple[str, ...]]:

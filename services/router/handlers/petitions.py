@@ -21,7 +21,7 @@ from prometheus_client import Counter
 
 from services.router import store
 from services.router.decisions.case import Case
-from services.router.decisions.commands import Changed, Open, Refused, Supplement
+from services.router.decisions.commands import Changed, Open, Rate, Refused, Supplement
 from services.router.decisions.routing import Facts
 from services.router.decisions.workflow import decide
 from services.router.handlers.measures import count
@@ -29,7 +29,13 @@ from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
 from shared import hearing
 from shared.clock import Clock
-from shared.events import Order, PetitionReceived, PetitionSupplemented, derived_id
+from shared.events import (
+    Order,
+    PetitionRated,
+    PetitionReceived,
+    PetitionSupplemented,
+    derived_id,
+)
 from shared.hearing import Batch, Done, Heard, Unreadable
 from shared.identity import service_actor
 from shared.kafka import Record
@@ -174,7 +180,7 @@ def place(case: Case | None, order: Order) -> Literal["next", "duplicate", "gap"
     return "gap"
 
 
-def command_of(case_id: UUID, event: Heard) -> Open | Supplement:
+def command_of(case_id: UUID, event: Heard) -> Open | Supplement | Rate:
     """What an event of a petition asks of its case."""
     match event.data:
         case PetitionReceived() as petition:
@@ -188,8 +194,10 @@ def command_of(case_id: UUID, event: Heard) -> Open | Supplement:
                 facts=Facts.of(petition),
                 heard=event.envelope.order,
             )
-        case PetitionSupplemented():
-            return Supplement(event.envelope.order)
+        case PetitionSupplemented() as more:
+            return Supplement(event.envelope.order, more.urges)
+        case PetitionRated() as rating:
+            return Rate(event.envelope.order, rating.solved, rating.satisfied, rating.reason)
         case other:
             raise AssertionError(f"{type(other).__name__} is not an event of intake")
 

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import orjson
 
 from services.router import store
 from services.router.decisions.case import Case
-from services.router.decisions.policy import Part, Policy, parse_policy, read_part
+from services.router.decisions.policy import Part, PartKind, Parts, Policy, parse_policy, read_part
 from shared import outbox, postgres
 from shared.clock import Clock
 from shared.divisions import CITY
@@ -34,7 +34,7 @@ from shared.service import Process
 logger = logging.getLogger(__name__)
 
 DATA = Path(__file__).parents[1] / "data"
-FILES: Mapping[PolicyPartKind, str] = {
+FILES: Mapping[PartKind, str] = {
     "settings": "policy.yaml",
     "categories": "categories.csv",
     "divisions": "divisions.csv",
@@ -45,8 +45,9 @@ FILES: Mapping[PolicyPartKind, str] = {
     "duties": "duties.csv",
     "classes": "classes.csv",
     "model": "model.csv",
+    "templates": "templates.csv",
 }
-KEYS: Mapping[PolicyPartKind, tuple[str, ...]] = {
+KEYS: Mapping[PartKind, tuple[str, ...]] = {
     "settings": ("name",),
     "categories": ("code",),
     "divisions": ("code",),
@@ -57,8 +58,11 @@ KEYS: Mapping[PolicyPartKind, tuple[str, ...]] = {
     "duties": ("category", "division", "lead"),
     "classes": ("category", "matter_class"),
     "model": (),
+    "templates": ("code", "category", "stages"),
 }
-WHOLE: frozenset[PolicyPartKind] = frozenset({"model"})
+PUBLISHED: tuple[PolicyPartKind, ...] = get_args(PolicyPartKind)
+"""What travels on policy.events; templates are the router's alone."""
+WHOLE: frozenset[PartKind] = frozenset({"model"})
 """Replaced as a whole: its weights were found together and mean nothing among others."""
 PART_BYTES = 200_000  # a record on policy.events stays under 256 kB
 
@@ -119,18 +123,18 @@ class Policies:
 
 def policy_of(version: int, rows: Sequence[tuple[str, int, list[dict[str, object]]]]) -> Policy:
     """A version from its rows."""
-    joined: dict[PolicyPartKind, list[dict[str, object]]] = {}
+    joined: dict[PartKind, list[dict[str, object]]] = {}
     for kind, _, part in rows:
         joined.setdefault(kind, []).extend(part)  # type: ignore[arg-type]
     return parse_policy(version, {kind: Part(kind, tuple(part)) for kind, part in joined.items()})
 
 
-def files(folder: Path = DATA) -> dict[PolicyPartKind, Path]:
+def files(folder: Path = DATA) -> dict[PartKind, Path]:
     """The data files of a policy in a folder; those that are there."""
     return {kind: folder / name for kind, name in FILES.items() if (folder / name).exists()}
 
 
-def read_files(paths: Mapping[PolicyPartKind, Path]) -> dict[PolicyPartKind, Part]:
+def read_files(paths: Mapping[PartKind, Path]) -> dict[PartKind, Part]:
     """The parts that these files say."""
     return {
         kind: read_part(kind, path.read_text(encoding="utf-8"), str(path))
@@ -140,7 +144,7 @@ def read_files(paths: Mapping[PolicyPartKind, Path]) -> dict[PolicyPartKind, Par
 
 async def load(
     tx: Transaction,
-    parts: Mapping[PolicyPartKind, Part],
+    parts: Parts,
     *,
     loaded_by: str,
     epoch: int,
@@ -150,6 +154,8 @@ async def load(
 ) -> int:
     """Make a new version of these parts and say it on policy.events; returns its number.
 
+    The templates are kept with it and are not said: they are the router's alone.
+
     With `merge`, rows are added to the version in force, and replace rows of the same key; a part
     that is not given stays as it is. Raises `PolicyRefused` with every problem.
     """
@@ -157,24 +163,31 @@ async def load(
     newest = await store.policy.newest(tx)
     version = (newest or 0) + 1
     old = await store.policy.rows(tx, newest) if newest is not None else []
-    whole = dict(parts)
-    for kind in get_args(PolicyPartKind):
+    given: dict[PartKind, Part] = {kind: part for kind, part in parts.items()}
+    whole: dict[PartKind, Part] = {}
+    for kind in KEYS:
         before = tuple(row for k, _, rows in old if k == kind for row in rows)
-        whole[kind] = merged(kind, before, parts.get(kind), keep=merge)
+        whole[kind] = merged(kind, before, given.get(kind), keep=merge)
     years = range(now.year, now.year + 2)
     parse_policy(version, whole, years=years)
-    chunks = list(chunked(whole))
+    chunks = list(chunked(published(whole)))
+    own = [("templates", n, rows) for _, n, rows in chunked({"templates": whole["templates"]})]
     sha256 = hash_of_parts((kind, n, part_body(kind, n, rows)) for kind, n, rows in chunks)
     await store.policy.add_version(tx, version, sha256, len(chunks), loaded_by)
     await store.policy.add_parts(
-        tx, version, [(kind, n, orjson.dumps(rows)) for kind, n, rows in chunks]
+        tx, version, [(kind, n, orjson.dumps(rows)) for kind, n, rows in (*chunks, *own)]
     )
     await outbox.append(tx, sayings(version, chunks, sha256, epoch, clock, now))
     return version
 
 
+def published(parts: Mapping[PartKind, Part]) -> dict[PolicyPartKind, Part]:
+    """The parts that travel on policy.events."""
+    return {kind: parts[kind] for kind in PUBLISHED if kind in parts}
+
+
 def merged(
-    kind: PolicyPartKind, before: Sequence[Mapping[str, object]], given: Part | None, *, keep: bool
+    kind: PartKind, before: Sequence[Mapping[str, object]], given: Part | None, *, keep: bool
 ) -> Part:
     """The rows of a part in the next version."""
     if given is None:
@@ -188,10 +201,13 @@ def merged(
     return Part(given.file, (*kept, *given.rows), lines)
 
 
+Kind = TypeVar("Kind", bound=str)
 Chunk = tuple[PolicyPartKind, int, list[Mapping[str, object]]]
 
 
-def chunked(parts: Mapping[PolicyPartKind, Part]) -> Iterator[Chunk]:
+def chunked(
+    parts: Mapping[Kind, Part],
+) -> Iterator[tuple[Kind, int, list[Mapping[str, object]]]]:
     """The rows of each part in records that are small enough."""
     for kind in sorted(parts):
         n, size = 0, 0

@@ -21,12 +21,14 @@ from services.router.decisions.case import (
     snapshot,
 )
 from services.router.decisions.commands import Changed
+from services.router.decisions.scores import tallied
+from services.router.decisions.stuck import Wait, waits
 from services.router.handlers.policies import Policies
 from services.router.store.history import HistoryRow
 from shared import outbox, tally
 from shared.clock import Clock
 from shared.divisions import CITY
-from shared.events import CASE_EVENTS, CaseChanged, Change, Envelope, Order, Topic
+from shared.events import CASE_EVENTS, CaseChanged, Change, Envelope, Order, Topic, promise_of
 from shared.hearing import Fenced
 from shared.identity import SYSTEM, Actor
 from shared.outbox import Saying
@@ -94,6 +96,7 @@ class Steps:
             await store.cases.update(tx, old, documents)
             await store.queues.forget_duties(tx, [case.id for case in old])
         await store.queues.add_duties(tx, list(self.last.values()))
+        await self.wait(tx)
         await store.history.add(tx, [self.row(step, documents) for step in self.taken])
         await outbox.append(tx, [self.saying(step) for step in self.taken])
         await tally.add(tx, self.counts())
@@ -106,6 +109,16 @@ class Steps:
             await store.cases.insert(tx, cases, documents)
         except asyncpg.UniqueViolationError as raced:
             raise Fenced("a case was opened by another process at the same moment") from raced
+
+    async def wait(self, tx: Transaction) -> None:
+        """Where cases wait, of those alone that wait for something else than before."""
+        befores = {id_: waits_of(self.first[id_]) for id_ in self.last}
+        afters = {id_: waits(case) for id_, case in self.last.items()}
+        moved = [id_ for id_, before in befores.items() if before != afters[id_]]
+        if left := [id_ for id_ in moved if befores[id_]]:
+            await store.waiting.forget(tx, left)
+        if joined := {id_: afters[id_] for id_ in moved if afters[id_]}:
+            await store.waiting.add(tx, joined)
 
     def row(self, step: Step, documents: Mapping[UUID, str]) -> HistoryRow:
         """The step as the history keeps it: of a new case the whole document."""
@@ -166,9 +179,15 @@ class Steps:
                 deltas.subtract(counted(before))
             deltas.update(counted(after))
         for step in self.taken:
+            deltas.update(tallied(step.before, step.changed.case))
             if step.changed.event == "promoted" and step.before is not None:
                 deltas["promoted", str(step.before.tier)] += 1
         return deltas
+
+
+def waits_of(case: Case | None) -> tuple[Wait, ...]:
+    """Where a case waits; one that is not there yet waits nowhere."""
+    return () if case is None else waits(case)
 
 
 def acting_role(actor: Actor) -> str:
@@ -189,9 +208,12 @@ def counted(case: Case) -> Counter[tuple[str, str]]:
     )
     if case.office is not None:
         counts["office", f"{case.holder}/{case.office}/{case.stage}"] = 1
+    for wait in waits(case):
+        counts["waiting", f"{wait.queue}/{wait.tier}"] = 1
     for duty in duties(case):
+        promise = promise_of(duty.clock)
         if duty.office is None:
-            counts["owned", f"{duty.division}/{duty.clock}"] += 1
+            counts["owned", f"{duty.division}/{promise}"] += 1
         else:
-            counts["office owned", f"{duty.division}/{duty.office}/{duty.clock}"] += 1
+            counts["office owned", f"{duty.division}/{duty.office}/{promise}"] += 1
     return counts

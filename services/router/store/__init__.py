@@ -1,5 +1,25 @@
 """Every SQL statement of the router; one function, one statement."""
 
-from services.router.store import blocked, cases, census, commands, history, policy, queues
+from services.router.store import (
+    blocked,
+    cases,
+    census,
+    commands,
+    history,
+    policy,
+    queues,
+    waiting,
+    whistles,
+)
 
-__all__ = ["blocked", "cases", "census", "commands", "history", "policy", "queues"]
+__all__ = [
+    "blocked",
+    "cases",
+    "census",
+    "commands",
+    "history",
+    "policy",
+    "queues",
+    "waiting",
+    "whistles",
+]

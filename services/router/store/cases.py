@@ -81,7 +81,7 @@ def columns(cases: Sequence[Case], documents: Mapping[UUID, str]) -> tuple[list[
         [case.seq for case in cases],
         [documents[case.id] for case in cases],
         [case.office for case in cases],
-        [case.signed_by for case in cases],
+        [case.person for case in cases],
         [0 if case.is_first else 1 for case in cases],
         [None if case.is_open else until for case in cases],
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.events import Order
 from shared.postgres import Transaction
 
 
@@ -51,5 +52,22 @@ async def until(tx: Transaction, case_id: UUID, moment: datetime) -> list[Histor
         """,
         case_id,
         moment,
+    )
+    return [row_of(row) for row in rows]
+
+
+async def page(tx: Transaction, case_id: UUID, after: Order, limit: int) -> list[HistoryRow]:
+    """A case's steps behind one of them, in order; at most so many."""
+    rows = await tx.fetch(
+        """
+        select case_id, seq, epoch, version, at, event, transitions, rule, actor, role, division,
+               caused_by, detail, changed
+        from history where case_id = $1 and (epoch, seq) > ($2, $3)
+        order by epoch, seq limit $4
+        """,
+        case_id,
+        after.epoch,
+        after.seq,
+        limit,
     )
     return [row_of(row) for row in rows]

@@ -7,29 +7,36 @@ problems  what is wrong, where          parts     text to rows
 terms     closed words and units        sections  the shape of each top-level key
 settings  the policy file, typed        statutes  what the law fixes
 tables    the checks of the tables      offices   registry and duty catalogue
-model     the value
+templates words for the resident        model     the value
 """
 
 from services.router.decisions.policy.model import ClockRule, Policy, parse_policy
 from services.router.decisions.policy.offices import EVERYWHERE, Duty, Office
-from services.router.decisions.policy.parts import Part, read_part
+from services.router.decisions.policy.parts import Part, PartKind, Parts, read_part
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.settings import Settings
-from services.router.decisions.policy.terms import ClockName, ClockOwner, Role, elapsed
+from services.router.decisions.policy.templates import Template, Templates, WordedCommand
+from services.router.decisions.policy.terms import ClockName, ClockOwner, ClockWhen, Role, elapsed
 
 __all__ = [
     "EVERYWHERE",
     "ClockName",
     "ClockOwner",
     "ClockRule",
+    "ClockWhen",
     "Duty",
     "Office",
     "Part",
+    "PartKind",
+    "Parts",
     "Policy",
     "PolicyRefused",
     "Problem",
     "Role",
     "Settings",
+    "Template",
+    "Templates",
+    "WordedCommand",
     "elapsed",
     "parse_policy",
     "read_part",

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from services.router.decisions.policy.offices import Duties, Duty, Office, read_duties, read_offices
-from services.router.decisions.policy.parts import Part
+from services.router.decisions.policy.parts import Part, PartKind, Parts
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.sections import ClockSettings
 from services.router.decisions.policy.settings import Settings, parse_settings, raw_settings
@@ -20,6 +20,7 @@ from services.router.decisions.policy.tables import (
     read_categories,
     read_divisions,
 )
+from services.router.decisions.policy.templates import NO_TEMPLATES, Templates, read_templates
 from services.router.decisions.policy.terms import (
     URGENCIES,
     ClockName,
@@ -45,7 +46,9 @@ _SHORT: Final = timedelta(hours=2)
 _NEEDED: Final[tuple[PolicyPartKind, ...]] = (
     "settings", "divisions", "categories", "calendar", "offices", "duties",
 )  # fmt: skip
-_MAY_LACK: Final[tuple[PolicyPartKind, ...]] = ("places", "vocabulary", "classes", "model")
+_MAY_LACK: Final[tuple[PartKind, ...]] = (
+    "places", "vocabulary", "classes", "model", "templates",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class ClockRule:
     repeat_every_u1: timedelta | None
 
     def limit_for(self, urgency: Urgency, *, legal_route: bool = False) -> Limit | None:
-        """How long the promise has; None where the budget of the tier decides."""
+        """How long the promise has; None where the budget of the tier or an agreement decides."""
         if legal_route and self.legal_route is not None:
             return self.legal_route
         return self.limits.get(urgency)
@@ -93,6 +96,7 @@ class Policy:
     calendar: Calendar
     duty_hours: Mapping[Literal["grid", "offices"], DutyHours]
     day: date = date.max
+    templates: Templates = NO_TEMPLATES
 
     def on(self, day: date, today: date | None = None) -> "Policy":
         """The policy of that day: divisions and offices that are past or to come are not in it.
@@ -100,6 +104,13 @@ class Policy:
         With `today`, the offices are those of another day: who answers now in divisions of then.
         """
         return _on(self, day, today or day)
+
+    def in_words_of(self, newest: "Policy") -> "Policy":
+        """The same policy with the templates of another version.
+
+        Promises and limits stay those that a case was opened under; words are those of today.
+        """
+        return self if newest.version == self.version else _in_words(self, newest)
 
     def office(self, id_: str) -> Office | None:
         """An office that exists on the day of the policy; the registry knows the others too."""
@@ -136,20 +147,24 @@ def _on(policy: Policy, day: date, today: date) -> Policy:
     return replace(policy, divisions=listed, day=today)
 
 
+@lru_cache(maxsize=64)
+def _in_words(policy: Policy, newest: Policy) -> Policy:
+    return replace(policy, templates=newest.templates)
+
+
 def _exists(row: DivisionRow, day: str) -> bool:
     return (row.valid_from or day) <= day and (row.valid_to is None or day < row.valid_to)
 
 
-def parse_policy(
-    version: int, parts: Mapping[PolicyPartKind, Part], *, years: Iterable[int] = ()
-) -> Policy:
+def parse_policy(version: int, parts: Parts, *, years: Iterable[int] = ()) -> Policy:
     """The policy that these parts say, from files or from rows as they travel.
 
     `years` are those a promise may fall into, so the calendar must speak of them. Raises
     PolicyRefused with every problem of every part.
     """
     problems = [problem for part in parts.values() for problem in part.problems]
-    given = {kind: parts.get(kind, Part(kind, ())) for kind in (*_NEEDED, *_MAY_LACK)}
+    given: dict[PartKind, Part] = {kind: Part(kind, ()) for kind in (*_NEEDED, *_MAY_LACK)}
+    given |= {kind: part for kind, part in parts.items()}
     for kind in _NEEDED:
         if not given[kind].rows and not given[kind].problems:
             problems.append(given[kind].problem("-", f"the {kind} are missing"))
@@ -165,6 +180,7 @@ def parse_policy(
         check_classes(given["classes"], given["model"], categories, problems)
     offices = read_offices(given["offices"], divisions, problems)
     duties = read_duties(given["duties"], offices, categories, divisions, problems)
+    templates = read_templates(version, given["templates"], categories, problems)
     problems += _lists(given["settings"], categories)
     calendar = read_calendar(given["calendar"], settings, years, problems)
     if problems or settings is None or calendar is None:
@@ -182,6 +198,7 @@ def parse_policy(
             "grid": parse_duty(settings.duty_hours.grid, calendar),
             "offices": parse_duty(settings.duty_hours.offices, calendar),
         },
+        templates=templates,
     )
 
 
@@ -220,7 +237,7 @@ def _limits(name: ClockName, clock: ClockSettings, settings: Settings) -> dict[U
             return dict.fromkeys(URGENCIES, limit) | own
         case "by_urgency":
             return {u: settings.urgency[u].final_reply for u in URGENCIES} | own
-        case "tier_budget":
+        case "tier_budget" | "as_agreed":
             return own
         case None:
             section, _, key = CLOCK_LIMITS[name].partition(".")

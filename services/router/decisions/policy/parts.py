@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -39,6 +39,25 @@ class CalendarDay(BaseModel):
     kind: str
 
 
+class TemplateRow(BaseModel):
+    """Words for the resident, by command and matter; several commands or stages with `;` between.
+
+    The router's alone: it does not travel.
+    """
+
+    code: str
+    commands: str
+    stages: str = ""
+    reason: str | None = None
+    category: str = ""
+    zh: str
+    en: str
+
+
+PartKind: TypeAlias = PolicyPartKind | Literal["templates"]
+"""The parts of a version: those that travel on policy.events, and the router's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """The rows of one kind, and where they stood.
@@ -63,7 +82,7 @@ class Part:
         return Problem(self.file, self.line(key if row is None else str(row)), key, message)
 
 
-TABLES: Final[Mapping[PolicyPartKind, type[BaseModel]]] = {
+TABLES: Final[Mapping[PartKind, type[BaseModel]]] = {
     "divisions": DivisionRow,
     "places": PlaceRow,
     "categories": CategoryRow,
@@ -73,9 +92,10 @@ TABLES: Final[Mapping[PolicyPartKind, type[BaseModel]]] = {
     "duties": DutyRow,
     "classes": ClassRow,
     "model": ModelRow,
+    "templates": TemplateRow,
 }
 # Columns that are welcome in a file and do not travel: the code says tier and parent already.
-_FOR_READERS: Final[Mapping[PolicyPartKind, frozenset[str]]] = {
+_FOR_READERS: Final[Mapping[PartKind, frozenset[str]]] = {
     "divisions": frozenset({"tier", "parent"}),
     "places": frozenset({"basis"}),
     "categories": frozenset({"source"}),
@@ -85,11 +105,13 @@ _FOR_READERS: Final[Mapping[PolicyPartKind, frozenset[str]]] = {
     "duties": frozenset({"source"}),
     "classes": frozenset(),
     "model": frozenset(),
+    "templates": frozenset({"source"}),
 }
+Parts: TypeAlias = Mapping[PolicyPartKind, Part] | Mapping[PartKind, Part]
 _ALSO_CALLED: Final = {"division_code": "division"}
 
 
-def read_part(kind: PolicyPartKind, text: str, file: str) -> Part:
+def read_part(kind: PartKind, text: str, file: str) -> Part:
     """The rows that a data file says: YAML for the settings, CSV for every table."""
     text = text.removeprefix("\ufeff")
     return _read_settings(text, file) if kind == "settings" else _read_table(kind, text, file)
@@ -138,7 +160,7 @@ def _keys(node: yaml.Node, above: str) -> Iterator[tuple[str, int]]:
         yield from _keys(value, key)
 
 
-def _read_table(kind: PolicyPartKind, text: str, file: str) -> Part:
+def _read_table(kind: PartKind, text: str, file: str) -> Part:
     model = TABLES[kind]
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
@@ -160,7 +182,7 @@ def _read_table(kind: PolicyPartKind, text: str, file: str) -> Part:
     return Part(file, tuple(rows), lines, tuple(problems))
 
 
-def _header(kind: PolicyPartKind, names: list[str]) -> Iterator[tuple[str, str]]:
+def _header(kind: PartKind, names: list[str]) -> Iterator[tuple[str, str]]:
     fields = TABLES[kind].model_fields
     for name in names:
         if name not in fields and name not in _FOR_READERS[kind]:

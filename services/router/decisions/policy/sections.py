@@ -1,5 +1,6 @@
 """The shape of each top-level key of the policy file: its keys, their types and units."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -29,7 +30,7 @@ from services.router.decisions.policy.terms import (
 )
 from shared.divisions import Tier
 from shared.durations import parse_hours
-from shared.events import OnBreach, Track, Urgency
+from shared.events import OnBreach, RatingReason, Track, Urgency
 
 
 def _working_hours(said: tuple[str, ...]) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ class ClockSettings(Section):
 
 
 class Reminders(Section):
-    at_most: Count
+    at_most: Literal[3]  # escalation reads no policy, and counts to three
     then: Literal["supervise"]
     digest_per: tuple[Literal["office", "clock"], ...]
 
@@ -161,9 +162,32 @@ class Reopening(Section):
 
 
 class Extension(Section):
+    """`at_most_percent`: of what the final reply had, so much more."""
+
     max_times: Count
     needs_approval_of: Role
     must_tell_petitioner: bool
+    at_most_percent: Annotated[int, Field(ge=1, le=100)] = 100
+
+
+class Pausing(Section):
+    """Which promises stand still in a pause, and how long one may last."""
+
+    clocks: tuple[Literal["tier", "final_reply"], ...] = ("tier", "final_reply")
+    at_most: Elapsed = timedelta(days=15)
+
+
+class CallingBack(Section):
+    """How often nobody must have answered before a case may be closed without his word."""
+
+    attempts: Annotated[int, Field(ge=1)] = 2
+
+
+class ReopenWindow(Section):
+    """How long after its end a case may be opened again, and for what."""
+
+    within: Elapsed = timedelta(days=15)
+    reasons: tuple[RatingReason, ...] = ("not_solved", "came_back", "wrong_answer")
 
 
 class EscalationSettings(Section):
@@ -182,6 +206,9 @@ class EscalationSettings(Section):
     pause_only_for: tuple[
         Literal["waiting_for_petitioner", "force_majeure", "in_statutory_procedure"], ...
     ]
+    pause: Pausing = Pausing()
+    call_back: CallingBack = CallingBack()
+    reopen: ReopenWindow = ReopenWindow()
 
 
 class Objection(Section):

@@ -11,21 +11,22 @@ from shared.events import CategoryCode, Track, Urgency
 ClockName = Literal[
     "dispatch", "handover", "sign", "verify", "reply", "tier", "final_reply", "object", "callback",
     "report_in", "approval", "forward", "written_notice", "decide", "review", "rereview",
-    "ask_review", "ask_rereview", "mediate", "confirm",
+    "ask_review", "ask_rereview", "mediate", "confirm", "pause", "whistle", "assist", "objection",
+    "team", "adviser", "conference", "result", "copy",
 ]  # fmt: skip
 ClockStart = Literal[
     "received", "entered_queue", "assigned", "entered_tier", "signed", "resolved", "commanded",
     "asked", "registered", "received_by_body", "accepted", "written_opinion_delivered",
-    "agreement_in_effect",
+    "agreement_in_effect", "paused",
 ]  # fmt: skip
 ClockOwner = Literal[
     "holder", "dispatcher", "grid_team", "street_cadre", "lead_office", "hotline", "department",
     "approver", "petition_officer", "one_level_above_last_decider", "resident", "mediator",
-    "both_parties",
+    "both_parties", "whoever_is_asked",
 ]  # fmt: skip
 ClockWhen = Literal[
     "waiting_for_dispatcher", "place_known", "contact_known", "whistle", "each_approval",
-    "name_and_address_known",
+    "name_and_address_known", "paused", "task",
 ]  # fmt: skip
 Role = Literal[
     "resident", "hotline_agent", "grid_branch_secretary", "grid_head", "grid_worker",
@@ -63,9 +64,12 @@ def _elapsed_limit(said: object) -> Limit:
     return limit
 
 
-def _clock_limit(said: object) -> Limit | Literal["by_urgency", "tier_budget"]:
+NamedLimit: TypeAlias = Literal["by_urgency", "tier_budget", "as_agreed"]
+
+
+def _clock_limit(said: object) -> Limit | NamedLimit:
     match said:
-        case "by_urgency" | "tier_budget" as named:
+        case "by_urgency" | "tier_budget" | "as_agreed" as named:
             return named
         case _:
             return _limit(said)
@@ -82,9 +86,7 @@ ElapsedLimit: TypeAlias = Annotated[Limit, PlainValidator(_elapsed_limit)]
 Elapsed: TypeAlias = Annotated[
     timedelta, PlainValidator(lambda said: elapsed(_elapsed_limit(said)))
 ]
-ClockLimit: TypeAlias = Annotated[
-    Limit | Literal["by_urgency", "tier_budget"], PlainValidator(_clock_limit)
-]
+ClockLimit: TypeAlias = Annotated[Limit | NamedLimit, PlainValidator(_clock_limit)]
 HoursText: TypeAlias = Annotated[str, AfterValidator(_hours)]
 WarnPercent: TypeAlias = Annotated[int, Field(ge=1, le=99)]
 Share: TypeAlias = Annotated[int, Field(ge=0, le=100)]

@@ -17,6 +17,7 @@ from services.router.decisions.routing.facts import (
     WaitsForDispatcher,
 )
 from services.router.decisions.routing.holders import (
+    apart_from_accused,
     holder_for,
     lowest_tier,
     may_be_accused,
@@ -36,6 +37,7 @@ __all__ = [
     "Routed",
     "Rule",
     "WaitsForDispatcher",
+    "apart_from_accused",
     "holder_for",
     "lowest_tier",
     "may_be_accused",

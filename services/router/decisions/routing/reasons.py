@@ -42,6 +42,10 @@ Rule: TypeAlias = Literal[
     "moved/promoted",
     "moved/rerouted",
     "moved/returned",
+    "moved/to-arbiter",
+    "moved/recalled",
+    "moved/whistled",
+    "moved/conference",
 ]
 Language: TypeAlias = Literal["en", "zh"]
 
@@ -213,6 +217,23 @@ _RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
     "moved/returned": _in(
         "{from} returned it ({why}): the dispatcher of {to} decides.",
         "{from}退回（{why}）：由{to}的调度员确定。",
+    ),
+    "moved/to-arbiter": _in(
+        "It would go round ({why}): the dispatcher of {to}, which stands above all that had it,"
+        " decides, and whom he names keeps it.",
+        "为避免往返推诿（{why}）：由各承办单位的共同上级{to}的调度员裁定，被指定单位不得再退回。",
+    ),
+    "moved/recalled": _in(
+        "{to} took it back from {from}, where nobody had touched it yet ({why}).",
+        "{to}将尚未办理的事项从{from}收回（{why}）。",
+    ),
+    "moved/whistled": _in(
+        "The community blew the whistle: {to} commands what {from} had ({why}).",
+        "社区吹哨：{from}的事项由{to}统一指挥（{why}）。",
+    ),
+    "moved/conference": _in(
+        "A joint conference said whose it is: it went from {from} to {to}, which keeps it ({why}).",
+        "经联席会议确定责任单位：由{from}转{to}办理，不得再退回（{why}）。",
     ),
 }
 

@@ -30,6 +30,14 @@ UNSIGNED: frozenset[Stage] = frozenset({"assigned"})
 RESOLVED: frozenset[Stage] = frozenset({"resolved"})
 UNRESOLVED = WAITING | HELD
 ROUTED = WAITING | UNSIGNED
+DONE: frozenset[Stage] = frozenset({"resolved", "closed"})
+HEADS: frozenset[Role] = frozenset({"office_head"})
+
+CONVENERS: frozenset[Role] = frozenset(
+    {"community_officer", "street_dispatcher", "district_dispatcher", "city_dispatcher"}
+)
+DOERS: frozenset[Role] = HOLDERS | {"grid_volunteer", "legal_adviser"}
+"""Whoever may have a task; a task itself says whose it is."""
 
 # A resolved case that waited for nothing but this answer is closed by it.
 LAST_ANSWER: tuple[Stage, ...] = ("resolved", "closed")
@@ -45,10 +53,46 @@ WITH_A_HOLDER = (
     Step(
         "reroute",
         UNRESOLVED,
-        ("assigned",),
+        # Where it would go round, the arbiter is asked.
+        ("assigned", "registered"),
         DISPATCHERS,
         fulfils=("dispatch",),
         ends=("sign", "object"),
+        starts=("received", "assigned", "entered_tier"),
+    ),
+    Step(
+        "recall",
+        UNSIGNED,
+        ("registered",),
+        DISPATCHERS,
+        where="giver",
+        guards=("handed_on",),
+        ends=("sign", "tier", "object"),
+        starts=("entered_queue",),
+    ),
+    Step("assign", HELD, (), HOLDERS),
+    Step("pause", HELD, (), HOLDERS, guards=("runs",)),
+    Step("resume", HELD, (), HOLDERS, guards=("stands_still",)),
+    Step("extend", HELD, (), HOLDERS, guards=("never_extended", "runs")),
+    Step("grant_extension", HELD, (), HEADS, guards=("extension_asked", "runs")),
+    Step("decline_extension", HELD, (), HEADS, guards=("extension_asked",)),
+    # The answer says why, and where the right door is.
+    Step(
+        "not_accept",
+        UNRESOLVED,
+        ("closed",),
+        DISPATCHERS,
+        leads=True,
+        fulfils=("dispatch", "reply"),
+    ),
+    Step(
+        "reopen",
+        DONE,
+        # Above an accused district there is only the city's desk.
+        ("assigned", "registered"),
+        HOLDERS,
+        reopens=True,
+        ends=("callback", "reply"),
         starts=("received", "assigned", "entered_tier"),
     ),
     Step("sign", UNSIGNED, ("signed",), HOLDERS, fulfils=("sign",), starts=("signed",)),
@@ -57,6 +101,7 @@ WITH_A_HOLDER = (
         HELD,
         ("registered",),
         HOLDERS,
+        guards=("may_be_returned",),
         ends=("sign", "tier", "object"),
         starts=("entered_queue",),
     ),
@@ -81,16 +126,74 @@ WITH_A_HOLDER = (
         starts=("resolved",),
     ),
 )
+WITH_TASKS = (
+    Step(
+        "ask_whistle",
+        HELD,
+        (),
+        frozenset({"grid_branch_secretary", "grid_head"}),
+        guards=("may_be_asked_for",),
+    ),
+    Step(
+        "whistle",
+        HELD,
+        ("assigned",),
+        frozenset({"community_officer"}),
+        guards=("may_be_blown",),
+        ends=("sign", "tier", "object"),
+        starts=("assigned", "entered_tier"),
+    ),
+    Step("give_task", HELD, (), HOLDERS),
+    Step("report_in", HELD, (), DOERS, where="task", guards=("is_to_report",)),
+    Step("refuse_task", HELD, (), DOERS, where="task", guards=("may_refuse",)),
+    Step("decide_objection", HELD, (), CONVENERS | CADRES, where="task", guards=("is_to_decide",)),
+    Step("finish_task", HELD, (), DOERS, where="task", guards=("has_to_do",)),
+    # A resolved case may wait for nothing but its first receiver.
+    Step("finish_task", RESOLVED, LAST_ANSWER, DOERS, where="task", guards=("has_to_do",)),
+    Step("withdraw_task", HELD, (), HOLDERS, guards=("has_asked",)),
+    Step("call_conference", UNRESOLVED, (), CONVENERS, guards=("disputed",)),
+    Step(
+        "conference_decides",
+        WAITING,
+        ("assigned",),
+        CONVENERS,
+        where="task",
+        guards=("confers",),
+        fulfils=("dispatch",),
+        starts=("received", "assigned", "entered_tier"),
+    ),
+    Step(
+        "conference_decides",
+        HELD,
+        # Who has it already may be told to keep it.
+        ("assigned", "signed"),
+        CONVENERS,
+        where="task",
+        guards=("confers",),
+        starts=("received", "assigned", "entered_tier"),
+    ),
+)
 SERVICE = TrackTable(
     name="service",
     initial=ROUTED,
     steps=(
         *WITH_A_HOLDER,
+        *WITH_TASKS,
         # What only starts in the grid goes to its lead office once somebody was there.
         Step("verify", HELD, AFTER_A_LOOK, GRID_TEAM, where="place", fulfils=("verify",)),
         Step("reply", UNRESOLVED, (), CADRES, where="place", fulfils=("reply",)),
         Step("reply", RESOLVED, LAST_ANSWER, CADRES, where="place", fulfils=("reply",)),
-        Step("close", RESOLVED, ("closed",), HOLDERS, fulfils=("callback",)),
+        Step(
+            "close", RESOLVED, ("closed",), HOLDERS, guards=("by_another",), fulfils=("callback",)
+        ),
+        # What he says may close it, or reopen it.
+        Step(
+            "call_back",
+            RESOLVED,
+            ("resolved", "closed", "assigned", "registered"),
+            HOLDERS,
+            guards=("somebody_to_call", "by_another"),
+        ),
     ),
     waits=(
         ("registered", "dispatch"),
@@ -104,10 +207,20 @@ CONSULT = TrackTable(
     initial=ROUTED,
     steps=(
         *WITH_A_HOLDER,
+        *WITH_TASKS,
         # Whoever holds a question may answer it; the answer is the matter, and closes it also at
         # the dispatcher's desk. [domain B1]
         Step("reply", UNRESOLVED, (), HOLDERS, fulfils=("reply",)),
         Step("reply", RESOLVED, LAST_ANSWER, HOLDERS, fulfils=("reply",)),
+        # Answered at once, from a template or in words of one's own, or else assigned: `reroute`.
+        Step(
+            "answer",
+            UNRESOLVED | RESOLVED,
+            ("closed",),
+            HOLDERS,
+            leads=True,
+            fulfils=("dispatch", "reply", "tier", "final_reply"),
+        ),
         Step(
             "close",
             UNRESOLVED | RESOLVED,

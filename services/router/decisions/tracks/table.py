@@ -6,17 +6,28 @@ clocks it stops and starts. Nothing here decides: `workflow.decide` reads these 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from services.router.decisions.policy import Role
 from shared.events import Stage, Track
+from shared.identity import OFFICER_ROLES
 
 CommandName = Literal[
-    "classify", "place", "sign", "verify", "reply", "resolve", "close", "return", "reroute",
-    "promote", "hand_over",
+    "classify", "place", "sign", "verify", "reply", "answer", "resolve", "close", "return",
+    "reroute", "promote", "hand_over", "not_accept", "call_back", "reopen", "assign", "recall",
+    "pause", "resume", "extend", "grant_extension", "decline_extension", "ask_whistle", "whistle",
+    "give_task", "report_in", "refuse_task", "decide_objection", "finish_task", "withdraw_task",
+    "call_conference", "conference_decides",
 ]  # fmt: skip
-Where = Literal["holder", "place"]
+Where = Literal["holder", "place", "giver", "task"]
+Guard = Literal[
+    "runs", "stands_still", "never_extended", "extension_asked", "handed_on", "by_another",
+    "somebody_to_call", "may_be_returned", "may_be_asked_for", "may_be_blown", "disputed",
+    "confers", "is_to_report", "may_refuse", "is_to_decide", "has_to_do", "has_asked",
+]  # fmt: skip
+"""What must be so of the case, and of who asks; `workflow.guards` says it in code and in words."""
 
 TERMINAL: frozenset[Stage] = frozenset({"closed", "handed_off"})
 
@@ -29,9 +40,11 @@ class TrackRefused(ValueError):
 class Step:
     """One row. `targets` are the stages it may lead to; none: the stage stays.
 
-    `where`: the area that the actor must act for. `anew`: the case is routed again, to an initial
-    stage of the track that its matter belongs to, be it another one. `leads`: only for those who
-    may lead the matter, not for those with whom it only starts.
+    `where`: the area that the actor must act for; `giver` is the desk that handed it on, `task`
+    whoever has to do something about a task. `guards` must all hold. `reopens`: it may leave an
+    end. `anew`: the case is routed again, to an initial stage of the track that its matter belongs
+    to, be it another one. `leads`: only for those who may lead the matter, not for those with whom
+    it only starts.
     """
 
     command: CommandName
@@ -41,6 +54,8 @@ class Step:
     where: Where = "holder"
     anew: bool = False
     leads: bool = False
+    reopens: bool = False
+    guards: tuple[Guard, ...] = ()
     fulfils: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
@@ -85,24 +100,41 @@ class TrackTable:
 def prove(table: TrackTable) -> TrackTable:
     """The same table, if it can leave no case in silence. Raises `TrackRefused`.
 
-    Every stage is reachable, every stage that is not terminal leads somewhere and has a clock, no
-    step leaves a terminal stage, and somebody may take each step.
+    Every stage is reachable, every stage that is not terminal leads somewhere by the act of an
+    officer and has a clock, no step leaves a terminal stage, and somebody may take each step. A
+    clock is named once for each stage that waits, and for no other.
     """
-    reached = table.reached()
+    for wrong in (*wrong_rows(table), *wrong_stages(table)):
+        raise TrackRefused(f"{table.name}: {wrong}")
+    return table
+
+
+def wrong_rows(table: TrackTable) -> Iterator[str]:
+    """What is wrong with the rows: of the steps, and of the clocks that are named for stages."""
+    yield from (f"nobody may {step.command}" for step in table.steps if not step.roles)
     waits = dict(table.waits)
-    if nobody := [step.command for step in table.steps if not step.roles]:
-        raise TrackRefused(f"{table.name}: nobody may {nobody[0]}")
+    for stage, clock in table.waits:
+        if stage in TERMINAL or stage not in table.stages():
+            yield f"{clock} is named for {stage}, where nobody waits"
+        elif waits[stage] != clock:
+            yield f"two clocks are named for {stage}"
+
+
+def wrong_stages(table: TrackTable) -> Iterator[str]:
+    """What is wrong with each stage: where a case would be lost, held by nobody, or in silence."""
+    reached, waits = table.reached(), dict(table.waits)
     for stage in sorted(table.stages()):
         if stage not in reached:
-            raise TrackRefused(f"{table.name}: no step leads to {stage}")
-        if stage in TERMINAL:
-            if any(stage in step.sources for step in table.steps):
-                raise TrackRefused(f"{table.name}: a step leaves {stage}, which is an end")
+            yield f"no step leads to {stage}"
+        elif stage in TERMINAL:
+            if any(stage in step.sources and not step.reopens for step in table.steps):
+                yield f"a step leaves {stage}, which is an end"
         elif not leads_out(table, stage):
-            raise TrackRefused(f"{table.name}: nothing leads out of {stage}")
+            yield f"nothing leads out of {stage}"
+        elif not acting(table, stage):
+            yield f"no officer can bring a case out of {stage}"
         elif stage not in waits:
-            raise TrackRefused(f"{table.name}: no clock runs in {stage}")
-    return table
+            yield f"no clock runs in {stage}"
 
 
 def leads_out(table: TrackTable, stage: Stage) -> bool:
@@ -110,3 +142,9 @@ def leads_out(table: TrackTable, stage: Stage) -> bool:
     return any(
         target != stage for step in table.steps if stage in step.sources for target in step.targets
     )
+
+
+def acting(table: TrackTable, stage: Stage) -> frozenset[Role]:
+    """The roles of offices that can bring a case from this stage to another: who must act."""
+    out = (step for step in table.steps if stage in step.sources and set(step.targets) - {stage})
+    return frozenset(role for step in out for role in step.roles if role in OFFICER_ROLES)

@@ -3,13 +3,19 @@
 Pure. It reads the track's table for who may do what when, and `clocks` for the promises; it gives
 `Changed` with the next case, or `Refused` with the reason and what would be allowed.
 
-opening  a petition becomes a case, and a case is routed       orders    of escalation
-moving   from holder to holder, tier to tier, to the end       officers  a person's commands
-access   who may read a case, and who may do what with it      desk      what a dispatcher decides
+opening    a petition becomes a case, and a case is routed     orders     of escalation
+moving     from holder to holder, tier to tier                 officers   a person's commands
+access     who may read a case, and who may do what with it    guards     what must hold before
+desk       what a dispatcher decides                           returning  not mine: to an arbiter
+pausing    promises stand still, or have more time             ending     to its end, and back
+wording    what the resident is told, in words of one's own or of a template
+whistling  the whistle, and joint conferences                  tasking    what others are to do
+answering  what they say of it                                 tidying    tasks that are void
 """
 
 from datetime import datetime
 
+from services.router.decisions import clocks
 from services.router.decisions.case import Case, but
 from services.router.decisions.commands import (
     ApplyOrder,
@@ -17,6 +23,7 @@ from services.router.decisions.commands import (
     Command,
     Decision,
     Open,
+    Rate,
     Refused,
     Republish,
     Supplement,
@@ -29,7 +36,8 @@ from services.router.decisions.workflow.access import (
     may_know,
     may_read,
 )
-from services.router.decisions.workflow.officers import by_officer
+from services.router.decisions.workflow.ending import rated
+from services.router.decisions.workflow.officers import by_officer, tidily
 from services.router.decisions.workflow.opening import opened
 from services.router.decisions.workflow.orders import answer
 from shared.identity import SYSTEM, Actor
@@ -53,14 +61,14 @@ def decide(
         return Refused("unknown", "there is no such case yet")
     policy = of_the_day(policy, case.received_at, now)
     match command:
-        case Supplement():
-            return supplemented(case, command)
+        case Supplement() | Rate():
+            return tidily(by_resident(case, command, policy, now), now)
         case Republish():
             return Changed(but(case, seq=case.seq + 1), "republished", ("republished",), "census")
         case ApplyOrder():
             if SYSTEM not in actor.roles:
                 return Refused("not_your_role", "only escalation gives orders")
-            return answer(case, command, policy, now)
+            return tidily(answer(case, command, policy, now), now)
         case _:
             return by_officer(case, command, actor, policy, now)
 
@@ -71,6 +79,18 @@ def of_the_day(policy: Policy, received_at: datetime, now: datetime) -> Policy:
     return policy.on(received, today)
 
 
-def supplemented(case: Case, command: Supplement) -> Changed:
-    """The resident added something."""
-    return stepped(case, but(case, heard=command.heard), "supplemented", "petition")
+def by_resident(case: Case, command: Supplement | Rate, policy: Policy, now: datetime) -> Changed:
+    """What the resident says of his petition."""
+    if isinstance(command, Rate):
+        return rated(case, command, policy, now)
+    return supplemented(case, command, policy, now)
+
+
+def supplemented(case: Case, command: Supplement, policy: Policy, now: datetime) -> Changed:
+    """The resident added something, or urged; who waited for him waits no longer. [F52]"""
+    after = but(case, heard=command.heard, urged=case.urged + command.urges)
+    passed: tuple[str, ...] = ("urged",) if command.urges else ("supplemented",)
+    if case.pause is not None and case.pause.reason == "waiting_for_petitioner":
+        after = clocks.going_on(after, policy, now)
+        passed = (*passed, "resumed")
+    return stepped(case, after, "supplemented", "petition", passed)

@@ -8,6 +8,7 @@ from services.router.decisions.case import Case
 from services.router.decisions.commands import Refused
 from services.router.decisions.tracks import TRACKS
 from services.router.decisions.tracks.table import Step
+from services.router.decisions.workflow.guards import has_to, why_not
 from shared.divisions import CITY, Tier, is_within
 from shared.identity import Actor
 
@@ -76,6 +77,7 @@ def allowed_actions(case: Case, actor: Actor) -> tuple[str, ...]:
         and actor.roles & step.roles
         and in_area(case, step, actor)
         and not (step.leads and only_starts_here(case))
+        and why_not(case, step, actor) is None
     )
 
 
@@ -95,9 +97,7 @@ def may_not(case: Case, command: str, step: Step | None, actor: Actor) -> Refuse
             "not_your_role", f"{command} takes one of: {', '.join(sorted(step.roles))}", allowed
         )
     if not in_area(case, step, actor):
-        area = case.holder if step.where == "holder" else case.place
-        if case.office is not None:
-            area = f"{area} or {case.office} there"
+        area = area_of(case, step)
         return Refused("not_your_area", f"{command} is for those who act for {area}", allowed)
     if step.leads and only_starts_here(case):
         return Refused(
@@ -105,7 +105,19 @@ def may_not(case: Case, command: str, step: Step | None, actor: Actor) -> Refuse
             "a community may not lead this matter: verify it, then promote or return it",
             allowed,
         )
+    if (says := why_not(case, step, actor)) is not None:
+        return Refused("not_allowed_now", says, allowed)
     return None
+
+
+def area_of(case: Case, step: Step) -> str:
+    """For whom a step is, in words."""
+    if step.where == "giver":
+        return case.given_by or "whoever handed it on"
+    if step.where == "task":
+        return "whoever has to do something about one of its tasks"
+    area = case.holder if step.where == "holder" else case.place
+    return area if case.office is None else f"{area} or {case.office} there"
 
 
 def in_area(case: Case, step: Step, actor: Actor) -> bool:
@@ -113,6 +125,13 @@ def in_area(case: Case, step: Step, actor: Actor) -> bool:
 
     Who acts for an office commands only what his office holds.
     """
+    if step.where == "giver":
+        # Nobody handed it on: the guard says so.
+        return actor.acts_for(case.given_by or case.holder)
+    if step.where == "task":
+        # Where there is no task, the guard says so.
+        tasks = case.open_tasks
+        return not tasks or any(has_to(case, task, actor) for task in tasks)
     if actor.office in (None, case.office) and (
         actor.acts_for(case.holder) or (step.where == "place" and actor.acts_for(case.place))
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from services.router.decisions import clocks
@@ -15,7 +14,6 @@ from services.router.decisions.commands import (
     Place,
     Refused,
     Reroute,
-    Return,
     stepped,
 )
 from services.router.decisions.policy import Policy
@@ -23,15 +21,13 @@ from services.router.decisions.routing import (
     Assigned,
     Facts,
     Routed,
-    holder_for,
     may_be_accused,
     may_hold,
     route,
 )
-from services.router.decisions.tracks.table import Step
 from services.router.decisions.workflow.access import BELOW_THE_STREET, only_starts_here
+from services.router.decisions.workflow.asked import Given
 from services.router.decisions.workflow.moving import (
-    at_the_desk,
     because,
     drop_inapplicable,
     entered,
@@ -40,21 +36,25 @@ from services.router.decisions.workflow.moving import (
     moved_reason,
 )
 from services.router.decisions.workflow.opening import as_routed, settled
-from shared.divisions import CITY, LADDER, Tier, is_within, parent, tier_of
+from services.router.decisions.workflow.returning import (
+    arbiter_of,
+    goes_round,
+    holder_for_desk,
+    to_the_arbiter,
+)
+from shared.divisions import LADDER, Tier, is_within, tier_of
 from shared.events import Candidate
-from shared.identity import Actor
 
 HANDLES = frozenset({Tier.STREET, Tier.DISTRICT})
 
 
-def on_classify(
-    before: Case, command: Classify, actor: Actor, policy: Policy, now: datetime
-) -> Decision:
+def on_classify(before: Case, _: Case, command: Classify, given: Given) -> Decision:
     """A person says what it is about: routed at once, clocks counted from receipt.
 
     A community that has what it may not lead does not make it its own by another name: the street
     decides. [Beijing 17]
     """
+    policy, actor = given.policy, given.actor
     if command.category not in policy.categories:
         return Refused("unknown", f"there is no category {command.category[:20]!r}")
     said = but(before, category=command.category, confirmed=True, suspected=())
@@ -72,7 +72,7 @@ def on_classify(
     below = tier_of(actor.division) in BELOW_THE_STREET
     street_decides = only_starts_here(before) and begun and below
     facts = facts_of(before, said, before.place, street_decides=street_decides)
-    return rerouted_by_facts(before, said, facts, "classified", detail, policy, now)
+    return rerouted_by_facts(before, said, facts, "classified", detail, given)
 
 
 def names_nobody(command: Classify, policy: Policy) -> Refused | None:
@@ -93,18 +93,16 @@ def with_accused(case: Case, division: str | None, office: str | None) -> Case:
     return but(case, accused=accused, accused_office=office, cleared=nobody)
 
 
-def on_place(
-    before: Case, _: Case, command: Place, __: Step, policy: Policy, now: datetime
-) -> Decision:
+def on_place(before: Case, _: Case, command: Place, given: Given) -> Decision:
     """A person says where it is: routed at once when the matter is known.
 
     That is no word on the matter: what its reading suspects, a person has still to look at.
     """
-    if command.division not in policy.divisions:
+    if command.division not in given.policy.divisions:
         return Refused("unknown", f"there is no division {command.division[:20]!r}")
     detail = {"note": command.note} if command.note else {}
     facts = facts_of(before, before, command.division)
-    return rerouted_by_facts(before, before, facts, "placed", detail, policy, now)
+    return rerouted_by_facts(before, before, facts, "placed", detail, given)
 
 
 def facts_of(before: Case, said: Case, place: str, *, street_decides: bool = False) -> Facts:
@@ -133,15 +131,18 @@ def rerouted_by_facts(
     facts: Facts,
     event: str,
     detail: Mapping[str, object],
-    policy: Policy,
-    now: datetime,
+    given: Given,
 ) -> Decision:
     """Route again with what a person said; where it stays, whoever holds it goes on.
 
     What runs from receipt goes on from receipt; the time of a desk is that desk's, and is cut to
     what the matter has now. [F26, ours]
     """
+    policy, now = given.policy, given.now
     routed = route(facts, policy)
+    if routed.urgency != before.urgency:
+        # More time was given for another promise than the one that it has now.
+        said = but(said, extension=None)
     after = as_routed(said, routed, facts.division, policy)
     if stays(before, after, routed, policy):
         after = but(after, **desk_of(before))
@@ -162,21 +163,19 @@ def stays(before: Case, after: Case, routed: Routed, policy: Policy) -> bool:
     if before.stage not in ("assigned", "signed") or not isinstance(routed, Assigned):
         return False
     office = clocks.office_of(after, routed.division, policy)
+    # The street's own desk commands what was whistled for, whoever would lead it.
+    commands = before.is_whistled and before.office is None
     return (
         routed.track == before.track
         and routed.division == before.holder
-        and office == before.office
+        and (office == before.office or commands)
     )
 
 
 def desk_of(case: Case) -> dict[str, Any]:
     """Who holds a case, as the fields that a desk has."""
-    return {
-        "stage": case.stage,
-        "office": case.office,
-        "role": case.role,
-        "signed_by": case.signed_by,
-    }
+    kept = ("stage", "office", "role", "signed_by", "assignee", "given_by", "arbitration")
+    return {name: getattr(case, name) for name in kept}
 
 
 def corrections(before: Case, after: Case) -> dict[str, object]:
@@ -190,35 +189,13 @@ def corrections(before: Case, after: Case) -> dict[str, object]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def on_return(
-    before: Case, after: Case, command: Return, step: Step, policy: Policy, now: datetime
-) -> Decision:
-    """To the dispatcher one level above the holder."""
-    if before.holder == CITY:
-        return Refused("not_allowed_now", "the city is the last desk: reroute it instead")
-    desk = holder_for_desk(parent(before.holder), before, policy)
-    after = but(at_the_desk(after, desk), returns=before.returns + 1)
-    after = entered(after, tier_of(desk), now)
-    after = clocks.reassign(drop_inapplicable(after, policy, now), policy)
-    after = clocks.start(after, step.starts, policy, now)
-    rule = f"return/{command.reason}"
-    reason = moved_reason("moved/returned", rule, before, after, policy)
-    detail = {"reason": command.reason, "note": command.note, "routing": reason}
-    return stepped(before, after, "returned", rule, (), detail)
-
-
-def holder_for_desk(division: str, case: Case, policy: Policy) -> str:
-    """That division, or the next above the accused."""
-    return holder_for(tier_of(division) or Tier.DISTRICT, division, case.accused_division, policy)
-
-
-def on_reroute(
-    before: Case, after: Case, command: Reroute, step: Step, policy: Policy, now: datetime
-) -> Decision:
+def on_reroute(before: Case, after: Case, command: Reroute, given: Given) -> Decision:
     """To the division a dispatcher names; never the accused or below it.
 
     Another holder in the same tier goes on with its time: only a tier that is entered has its own.
+    Back to where it was before is for the arbiter to say. [X9]
     """
+    policy, now = given.policy, given.now
     refused = may_not_hold(before, command, policy)
     if refused:
         return refused
@@ -227,16 +204,24 @@ def on_reroute(
         says = "who is accused is not known: classify it with `accused`, or say where it is first"
         return Refused("incomplete", says)
     tier = tier_of(command.division)
-    after = held_by(but(after, place=place), command.division, policy, command.office)
+    held = held_by(but(after, place=place), command.division, policy, command.office)
+    round_ = goes_round(before, held)
+    decides = before.arbitration == "asked" or (round_ and given.actor.acts_for(arbiter_of(before)))
+    if round_ and not decides:
+        return to_the_arbiter(before, after, "rerouted", f"reroute/{command.reason}", given)
+    handed_on = before.holder if before.stage == "registered" else given.actor.division
+    after = but(held, given_by=handed_on, arbitration="decided" if decides else None)
     after = entered(after, tier, now)
     after = clocks.reassign(drop_inapplicable(after, policy, now), policy)
     goes_on = before.tier is tier and after.clock("tier") is not None
-    begins = [moment for moment in step.starts if not (goes_on and moment == "entered_tier")]
+    starts = given.step.starts
+    begins = [moment for moment in starts if not (goes_on and moment == "entered_tier")]
     after = clocks.start(after, begins, policy, now)
     rule = f"reroute/{command.reason}"
     reason = moved_reason("moved/rerouted", rule, before, after, policy)
     detail = {"reason": command.reason, "note": command.note, "office": after.office}
-    return stepped(before, after, "rerouted", rule, (), {**detail, "routing": reason})
+    transitions = ("rerouted", "arbitrated") if decides else ("rerouted",)
+    return stepped(before, after, "rerouted", rule, transitions, {**detail, "routing": reason})
 
 
 def may_not_hold(case: Case, command: Reroute, policy: Policy) -> Refused | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from services.router.decisions import clocks
-from services.router.decisions.case import Case, but
+from services.router.decisions.case import MOST_REMEMBERED, Case, but
 from services.router.decisions.commands import Decision, Refused, stepped
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import Reason, Rule, holder_for, lowest_tier
 from shared.divisions import LADDER, Tier, dispatcher_of, next_tier, tier_of
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""What a person says was at a time may lie so far in our future: clocks of handhelds differ."""
 
 
 def drop_inapplicable(case: Case, policy: Policy, now: datetime) -> Case:
@@ -19,7 +23,8 @@ def drop_inapplicable(case: Case, policy: Policy, now: datetime) -> Case:
     gone = [
         clock.name
         for clock in case.clocks
-        if not clocks.applies(policy.clocks[clock.name], case, policy)  # type: ignore[index]
+        if case.task_of(clock.name) is None
+        and not clocks.applies(clocks.rule_of(clock.name, policy), case, policy)
     ]
     return clocks.drop(case, gone, now)
 
@@ -45,13 +50,21 @@ def entered(case: Case, tier: Tier | None, now: datetime) -> Case:
 
 
 def promoted(
-    case: Case, policy: Policy, now: datetime, rule: str, detail: Mapping[str, object]
+    case: Case,
+    policy: Policy,
+    now: datetime,
+    rule: str,
+    detail: Mapping[str, object],
+    to: Tier | None = None,
 ) -> Decision:
-    """One tier up; skipping what may not hold such a matter, and the accused. [article, policy]"""
+    """One tier up, or to the tier that a person says; skipping what may not hold such a matter,
+    and the accused. [article, policy]"""
     assert case.tier is not None
-    target = next_tier(case.tier)
+    target = to or next_tier(case.tier)
     if target is None:
         return Refused("not_allowed_now", "above the district there is supervision, not a tier")
+    if LADDER.index(target) <= LADDER.index(case.tier):
+        return Refused("not_allowed_now", f"it is in tier {case.tier}: name one above it")
     floor = lowest_holder(case, policy)
     if floor is not None and LADDER.index(floor) > LADDER.index(target):
         target = floor
@@ -95,9 +108,22 @@ def lowest_holder(case: Case, policy: Policy) -> Tier | None:
 
 def held_by(case: Case, holder: str, policy: Policy, office: str | None = None) -> Case:
     """The case with another holder who is to solve it, and there the office that leads it."""
-    office = office or clocks.office_of(case, holder, policy)
+    return held_at(case, holder, office or clocks.office_of(case, holder, policy))
+
+
+def held_at(case: Case, holder: str, office: str | None) -> Case:
+    """The case with another holder: an office there, or the division's own desk."""
     role = dispatcher_of(holder) if office is None else clocks.DEPARTMENT
-    return but(case, holder=holder, office=office, role=role, stage="assigned", signed_by=None)
+    held = but(case, holder=holder, office=office, role=role, stage="assigned", **NOBODY_YET)
+    if case.had_by[-1:] == (held.desk,):
+        return held
+    return but(held, had_by=(*case.had_by, held.desk)[-MOST_REMEMBERED:])
+
+
+NOBODY_YET: Final[Mapping[str, None]] = dict.fromkeys(
+    ("signed_by", "assignee", "given_by", "arbitration")
+)
+"""At a new desk no person has it yet, and no arbiter said that this one must."""
 
 
 def at_the_desk(case: Case, division: str) -> Case:
@@ -108,7 +134,7 @@ def at_the_desk(case: Case, division: str) -> Case:
         office=None,
         role=dispatcher_of(division),
         stage="registered",
-        signed_by=None,
+        **NOBODY_YET,
     )
 
 
@@ -116,9 +142,14 @@ def moved(case: Case, holder: str, policy: Policy, now: datetime) -> Case:
     """The case with another holder: at his desk unsigned, or with the city's dispatcher."""
     tier = tier_of(holder)
     case = at_the_desk(case, holder) if tier is None else held_by(case, holder, policy)
-    case = entered(case, tier, now)
-    case = clocks.reassign(drop_inapplicable(case, policy, now), policy)
     begins = ("entered_queue",) if tier is None else ("assigned", "entered_tier")
+    return settled_in(case, begins, policy, now)
+
+
+def settled_in(case: Case, begins: tuple[str, ...], policy: Policy, now: datetime) -> Case:
+    """The case with its new holder: in his tier, under the clocks that begin with him."""
+    case = entered(case, tier_of(case.holder), now)
+    case = clocks.reassign(drop_inapplicable(case, policy, now), policy)
     return clocks.start(case, begins, policy, now)
 
 

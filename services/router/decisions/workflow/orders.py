@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.router.decisions import clocks
 from services.router.decisions.case import Case, but
-from services.router.decisions.commands import ApplyOrder, Changed, Decision, Refused
+from services.router.decisions.commands import ApplyOrder, Changed, Decision, Refused, stepped
 from services.router.decisions.policy import Policy
 from services.router.decisions.workflow.moving import promoted
 
@@ -25,11 +25,20 @@ def answer(case: Case, order: ApplyOrder, policy: Policy, now: datetime) -> Deci
         return Refused("stale", f"generation {order.generation} of {order.clock} was answered")
     if order.action != clock.on_breach:
         return Refused("stale", f"a breach of {order.clock} means {clock.on_breach}")
+    if order.clock == clocks.PAUSE:
+        return ran_out(case, policy, now)
     if order.action == "supervise":
         return supervised(case, order)
     if order.tier != case.tier:
         return Refused("stale", f"the case is in tier {case.tier}, not in {order.tier}")
     return promoted(case, policy, now, f"clock/{order.clock}", {})
+
+
+def ran_out(case: Case, policy: Policy, now: datetime) -> Changed:
+    """An agreed pause has lasted as long as it may: somebody above looks, and promises go on."""
+    after = clocks.going_on(but(case, supervised=case.supervised + 1), policy, now)
+    passed = ("supervised", "resumed")
+    return stepped(case, after, "supervised", f"clock/{clocks.PAUSE}", passed)
 
 
 def supervised(case: Case, order: ApplyOrder) -> Changed:

@@ -1,0 +1,210 @@
+"""A case comes to its end, and may come back: resolved, called back, closed, rated, reopened."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.router.decisions import clocks
+from services.router.decisions.case import Case, but
+from services.router.decisions.commands import (
+    Answer,
+    CallBack,
+    Changed,
+    Close,
+    Decision,
+    HandOver,
+    NotAccept,
+    Rate,
+    Refused,
+    Reopen,
+    Resolve,
+    stepped,
+)
+from services.router.decisions.policy import Policy
+from services.router.decisions.routing import holder_for
+from services.router.decisions.workflow.answering import with_result
+from services.router.decisions.workflow.asked import Given
+from services.router.decisions.workflow.moving import CLOCK_TOLERANCE, closed, moved, moved_reason
+from services.router.decisions.workflow.returning import waiting_at
+from services.router.decisions.workflow.wording import noted
+from shared.divisions import LADDER, Tier, tier_of
+
+
+def on_resolve(before: Case, after: Case, command: Resolve, given: Given) -> Decision:
+    """Dealt with; a contact is called back, an answer still owed stays owed."""
+    transitions: tuple[str, ...] = (
+        ("resolved",) if before.stage == "signed" else ("signed", "resolved")
+    )
+    after = but(after, stage="resolved", resolved_by=given.actor.subject)
+    after = clocks.start(after, given.step.starts, given.policy, given.now)
+    after, more = with_result(after, given)
+    transitions = (*transitions, *more)
+    detail = {**given.said, **noted(command.note)}
+    return stepped(before, after, "resolved", "step/resolve", transitions, detail)
+
+
+def on_answer(before: Case, after: Case, command: Answer, given: Given) -> Decision:
+    """A question is answered, and with that done: nobody is called back for it. [domain B1]"""
+    after = closed(but(after, replied=True), given.now)
+    detail = {**given.said, **noted(command.note)}
+    return stepped(before, after, "replied", "step/answer", ("replied", "closed"), detail)
+
+
+def on_close(before: Case, after: Case, command: Close, given: Given) -> Decision:
+    """Only after a call-back try, or where there is nobody to call; never without an answer."""
+    if not before.replied:
+        return Refused("incomplete", "the resident has no answer yet: reply first")
+    if before.contact and command.callback == "no_contact":
+        return Refused("incomplete", "there is a contact: try to call back first")
+    if command.callback == "no_answer":
+        least, tries = given.policy.settings.escalation.call_back.attempts, before.call_backs + 1
+        if tries < least:
+            says = f"this is try {tries} of {least}: say `call_back`, and call again"
+            return Refused("incomplete", says)
+    if command.callback != "no_contact":
+        result = "solved" if command.callback == "answered" else "no_answer"
+        after = but(after, call_backs=before.call_backs + 1, called_back=result)
+    transitions = (f"called_back/{command.callback}", "closed")
+    return stepped(before, closed(after, given.now), "closed", "step/close", transitions)
+
+
+def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> Decision:
+    """A try is counted; what the resident says closes the case or reopens it. [Beijing 23; F58]"""
+    detail: dict[str, object] = {
+        "result": command.result,
+        "satisfied": command.satisfied,
+        "reason": command.reason,
+        **given.said,
+        **noted(command.note),
+    }
+    after = but(
+        after,
+        call_backs=before.call_backs + 1,
+        called_back=command.result,
+        satisfied=command.satisfied,
+    )
+    transitions: tuple[str, ...] = (f"called_back/{command.result}",)
+    if command.result == "not_solved" and reopens(command.reason, given.policy):
+        said = but(after, called_back="not_solved")
+        after, ways = reopened(said, given.policy, given.now)
+        return stepped(
+            before, after, "called_back", "step/call_back", (*transitions, *ways), detail
+        )
+    if command.result != "no_answer":
+        after = clocks.keep(after, ("callback",), given.now)
+    return stepped(before, after, "called_back", "step/call_back", transitions, detail)
+
+
+def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -> Decision:
+    """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]"""
+    after = closed(but(after, replied=True, not_accepted=command.reason), given.now)
+    detail = {
+        "reason": command.reason,
+        "door": command.door,
+        **given.said,
+        **noted(command.note),
+    }
+    rule, passed = f"not_accepted/{command.reason}", ("not_accepted", "closed")
+    return stepped(before, but(after, outcome=None), "not_accepted", rule, passed, detail)
+
+
+def on_hand_over(before: Case, after: Case, command: HandOver, given: Given) -> Decision:
+    """Passed on: the outside body, when, and its reference; some go on with the named carers."""
+    policy, now = given.policy, given.now
+    if command.at > now + CLOCK_TOLERANCE or command.at < before.received_at:
+        says = "the time of the hand-over lies before the receipt or in the future"
+        return Refused("incomplete", says)
+    detail: dict[str, object] = {
+        "body": command.body,
+        "at": command.at,
+        "reference": command.reference,
+        **given.said,
+        **noted(command.note),
+    }
+    after = but(after, handed_over=True)
+    if before.category in policy.settings.first_tier.follow_up:
+        after = followed_up(after, policy, now)
+        passed = ("handed_over", "follow_up_opened")
+        reason = moved_reason("B3.1/follow-up", "B3.1/follow-up", before, after, policy)
+        detail["routing"] = reason
+        return stepped(before, after, "handed_over", "B3.1/follow-up", passed, detail)
+    after = closed(after, now)
+    after = but(after, stage="handed_off", outcome="handed_off")
+    return stepped(before, after, "handed_over", "step/hand_over", (), detail)
+
+
+def followed_up(case: Case, policy: Policy, now: datetime) -> Case:
+    """The outside body has come; now the case is a service of the named carers. [domain B3.1]"""
+    case = clocks.drop(but(case, track="service"), ("handover",), now)
+    carers = holder_for(Tier.STREET, case.place, case.accused_division, policy)
+    return clocks.start(moved(case, carers, policy, now), ("received",), policy, now)
+
+
+# ---------------------------------------------------------------- not done after all
+
+
+def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decision:
+    """Within the window, and for a reason of the policy. [F55]"""
+    if not within_window(before, given.policy, given.now):
+        hours = given.policy.settings.escalation.reopen.within.total_seconds() / 3600
+        says = f"it was closed more than {hours:.0f} hours ago: a new petition is a new case"
+        return Refused("not_allowed_now", says)
+    if not reopens(command.reason, given.policy):
+        return Refused("not_allowed_now", f"the policy reopens nothing for {command.reason}")
+    after, ways = reopened(after, given.policy, given.now)
+    detail = {"reason": command.reason, **noted(command.note)}
+    return stepped(before, after, "reopened", f"reopen/{command.reason}", ways, detail)
+
+
+def rated(before: Case, asked: Rate, policy: Policy, now: datetime) -> Changed:
+    """What the resident says of it; some reasons reopen what is resolved or closed. [F57, F59]"""
+    after = but(before, heard=asked.heard, satisfied=asked.satisfied)
+    done = before.track in ("service", "consult") and before.stage in ("resolved", "closed")
+    wrong = not asked.solved and reopens(asked.reason, policy)
+    if not (done and wrong and within_window(before, policy, now)):
+        return stepped(before, after, "rated", "petition")
+    after, ways = reopened(clocks.drop(after, ("callback", "reply"), now), policy, now)
+    return stepped(before, after, "reopened", f"reopen/{asked.reason}", ("rated", *ways))
+
+
+def within_window(case: Case, policy: Policy, now: datetime) -> bool:
+    """Whether a case may be opened again."""
+    window = policy.settings.escalation.reopen.within
+    return case.closed_at is None or now - case.closed_at <= window
+
+
+def reopens(reason: str | None, policy: Policy) -> bool:
+    """Whether such a reason opens a case again."""
+    return reason in policy.settings.escalation.reopen.reasons
+
+
+def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str, ...]]:
+    """Open again with whoever had it, its promises made anew; too often, the street meets on it.
+
+    [policy: escalation.reopen_after_dissatisfied_callback]
+    """
+    again = but(
+        clocks.drop(case, [clock.name for clock in case.clocks], now),
+        reopened=case.reopened + 1,
+        promised_at=now,
+        replied=False,
+        verified=False,
+        resolved_by=None,
+        extension=None,
+        not_accepted=None,
+        call_backs=0,
+        outcome=None,
+        closed_at=None,
+        closing_tier=None,
+        left={tier: at for tier, at in case.left.items() if tier is not case.tier},
+    )
+    if case.category is None:
+        again = waiting_at(again, case.holder, policy, now)
+        return clocks.start(again, ("received",), policy, now), ("reopened", "registered")
+    most = policy.settings.escalation.reopen_after_dissatisfied_callback.max
+    meets = again.reopened > most and tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
+    holder = case.holder
+    if meets:
+        holder = holder_for(Tier.STREET, case.place, case.accused_division, policy)
+    ways = ("reopened", "street_meeting", "assigned") if meets else ("reopened", "assigned")
+    return clocks.start(moved(again, holder, policy, now), ("received",), policy, now), ways
