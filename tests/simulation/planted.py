@@ -21,8 +21,7 @@ from services.router.decisions import clocks, workflow
 from services.router.decisions.case import CASE, Case, but
 from services.router.decisions.commands import ApplyOrder, Decision
 from services.router.decisions.policy import Policy
-from services.router.decisions.tasks import Task
-from services.router.decisions.workflow import ending
+from services.router.decisions.workflow import ending, officers
 from services.router.handlers import petitions
 from services.router.store import blocked, cases
 from shared import hearing, outbox, postgres
@@ -280,13 +279,9 @@ def a_case_is_opened_again_without_its_promises() -> AbstractContextManager[None
     return swapped(ending, "reopened", reopened)
 
 
-def a_task_without_a_clock() -> AbstractContextManager[None]:
-    """Somebody is asked to do something, and nobody counts the hours."""
-
-    def start_task(case: Case, _: Task, __: Policy, ___: datetime) -> Case:
-        return case
-
-    return swapped(clocks, "start_task", start_task)
+def a_task_outlives_what_it_was_for() -> AbstractContextManager[None]:
+    """A case ends or moves on, and what others were to do in it stays asked of them."""
+    return swapped(officers, "tidied", lambda case, _: case)
 
 
 BUGS: Final[Mapping[str, Plant]] = {
@@ -308,6 +303,6 @@ BUGS: Final[Mapping[str, Plant]] = {
         cases_are_read_without_a_lock,
         a_pause_is_over_and_its_promises_stand_still,
         a_case_is_opened_again_without_its_promises,
-        a_task_without_a_clock,
+        a_task_outlives_what_it_was_for,
     )
 }
