@@ -604,3 +604,21 @@ def test_a_small_firms_legal_question_stands_in_the_queue_of_the_legal_service()
     assert (case.track, case.holder, case.office) == ("consult", STREET, "legal-service")
     answered = done(case, command("answer", text="劳动合同可以这样改"), officer(STREET))
     assert answered.stage == "closed"
+
+
+def test_it_is_never_taken_back_by_who_is_accused_meanwhile() -> None:
+    case = done(opened(sure("P0202", STREET)), to(DISTRICT, "agreed"), officer(STREET))
+    assert (case.holder, case.given_by) == (DISTRICT, STREET)
+    accused = done(case, command("classify", category="P0202", accused=STREET), officer(DISTRICT))
+    assert accused.accused_division == STREET
+    asked = decided(accused, command("recall"), officer(CITY))
+    assert isinstance(asked, Refused) or not asked.case.holder.startswith(STREET)
+
+
+def test_an_order_that_promotes_ends_the_pause() -> None:
+    case = opened(sure(WISH))
+    late = due(case, "tier") + MINUTE
+    still = done(case, pause(now=late), now=late)
+    up = done(still, order(still, "tier"), now=late + MINUTE)
+    assert (up.tier, up.pause, up.clock("pause")) == (Tier.COMMUNITY, None, None)
+    assert not any(clock.paused for clock in up.clocks)

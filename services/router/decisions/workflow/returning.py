@@ -104,8 +104,14 @@ def holder_for_desk(division: str, case: Case, policy: Policy) -> str:
 
 
 def on_recall(before: Case, after: Case, _: Recall, given: Given) -> Decision:
-    """Back to the desk that handed it on: nobody has touched it. [F39]"""
-    assert before.given_by is not None
-    after = waiting_at(after, before.given_by, given.policy, given.now)
+    """Back to the desk that handed it on: nobody has touched it. [F39]
+
+    Never to who is accused meanwhile: then to the desk above. Petition Regs 30, 46. [law]
+    """
+    desk, accused = before.given_by, before.accused_division
+    assert desk is not None
+    if accused is not None and is_within(desk, accused):
+        desk = holder_for_desk(desk, before, given.policy)
+    after = waiting_at(after, desk, given.policy, given.now)
     reason = moved_reason("moved/recalled", "step/recall", before, after, given.policy)
     return stepped(before, after, "recalled", "step/recall", (), {"routing": reason})
