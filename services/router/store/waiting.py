@@ -16,10 +16,15 @@ async def forget(tx: Transaction, case_ids: Sequence[UUID]) -> None:
 
 
 async def add(tx: Transaction, waits: Mapping[UUID, Sequence[Wait]]) -> None:
-    """Where these cases wait."""
+    """Where these cases wait. A row that an older version left standing is no hindrance."""
     rows = [(case_id, *wait) for case_id, found in waits.items() for wait in found]
-    await tx.copy_records_to_table(
-        "waiting", records=rows, columns=("case_id", "queue", "tier", "since")
+    await tx.execute(
+        """
+        insert into waiting (case_id, queue, tier, since)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])
+        on conflict (case_id, queue) do update set tier = excluded.tier, since = excluded.since
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
     )
 
 
