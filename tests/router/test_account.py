@@ -15,6 +15,7 @@ from services.router.decisions.commands import ApplyOrder, Changed, OfficerComma
 from services.router.decisions.workflow import decide
 from shared import business_time
 from shared.durations import Unit, parse_limit
+from shared.events import promise_of
 from shared.identity import Actor
 from tests.router.stories import (
     COMMUNITY,
@@ -155,10 +156,13 @@ class Accounted(Life):
 
     @invariant()
     def what_was_missed_is_told_so(self) -> None:
-        ends = [(one.name, one.ended[0]) for one in self.lines if one.ended is not None]
-        broken = {name for name, how in ends if how in ("broken", "lapsed")}
+        ends = [(promise_of(one.name), one.ended[0]) for one in self.lines if one.ended is not None]
+        # The end of a pause is no promise to anybody.
+        broken = {name for name, how in ends if how in ("broken", "lapsed")} - {"pause"}
         overdue = {
-            one.name for one in self.lines if any(span.state == "overdue" for span in one.spans)
+            promise_of(one.name)
+            for one in self.lines
+            if any(span.state == "overdue" for span in one.spans)
         }
         assert broken <= self.missed <= broken | overdue
         met = {name for name, how in ends if how == "met"}
@@ -277,6 +281,20 @@ def test_what_stands_still_and_is_carried_to_another_has_left_what_it_had_left()
         ("paused", ("carried",), COMMUNITY),
     ]
     assert hours(told.left) == 167
+
+
+@pytest.mark.parametrize(("ends", "how"), [("finish_task", "met"), ("withdraw_task", "void")])
+def test_what_is_asked_of_others_has_a_line_of_its_own(ends: str, how: str) -> None:
+    story = Story(petition(sure(RUBBISH)))
+    story.then("sign", NOON + MINUTE).then("give_task", NOON + HOUR)
+    (running,) = story.of("copy/1", NOON + 2 * HOUR)
+    assert (running.ended, running.start) == (None, NOON + HOUR)
+    assert running.spans[0].owner.division == COMMUNITY
+    story.then(ends, NOON + 3 * HOUR)
+    (line,) = story.of("copy/1", NOON + 4 * HOUR)
+    assert line.ended is not None
+    assert (line.ended[0], hours(line.spans[0].counted)) == (how, 2)
+    assert sum(span.counted for span in line.spans) + line.left == line.amount
 
 
 def test_more_time_stands_apart_from_the_limit_with_who_gave_it() -> None:

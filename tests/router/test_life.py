@@ -613,12 +613,3 @@ def test_it_is_never_taken_back_by_who_is_accused_meanwhile() -> None:
     assert accused.accused_division == STREET
     asked = decided(accused, command("recall"), officer(CITY))
     assert isinstance(asked, Refused) or not asked.case.holder.startswith(STREET)
-
-
-def test_an_order_that_promotes_ends_the_pause() -> None:
-    case = opened(sure(WISH))
-    late = due(case, "tier") + MINUTE
-    still = done(case, pause(now=late), now=late)
-    up = done(still, order(still, "tier"), now=late + MINUTE)
-    assert (up.tier, up.pause, up.clock("pause")) == (Tier.COMMUNITY, None, None)
-    assert not any(clock.paused for clock in up.clocks)

@@ -25,6 +25,7 @@ from services.router.decisions import clocks
 from services.router.decisions.case import Case, Clock
 from services.router.decisions.clocks import Owner, Promise
 from services.router.decisions.policy import ClockRule, Policy
+from services.router.decisions.tasks import TaskState
 from services.router.decisions.tracks import TRACKS
 from shared import business_time
 from shared.business_time import Due, Span
@@ -61,6 +62,10 @@ COMMAND_OF: Final = {
     "handed_over": "hand_over",
 }
 """The command behind an event, of those that fulfil promises by the track's table."""
+
+
+NOT_DONE: Final[frozenset[TaskState]] = frozenset({"withdrawn", "objected", "refused"})
+"""How a task stands after what was asked for was not done, and is not owed any more."""
 
 
 class Told(NamedTuple):
@@ -238,15 +243,13 @@ class Account:
     def make(self, clock: Clock, step: Told) -> None:
         """A promise is made, from its start: what changed its time since then is counted in."""
         case, policy = step.case, self.policy
-        rule = policy.clocks[clock.name]  # type: ignore[index]
+        rule = clocks.rule_of(clock.name, policy)
         start = clock.started_at
         promised = self.earliest(rule, clock, case)
-        first = next(
-            one
-            for one in clocks.first_due_of(rule, case, start, policy)
-            if one.limit == promised.limit
-        )
-        begins = clocks.counted_from(rule, case, start, policy)
+        task = case.task_of(clock.name)
+        firsts = [promised] if task else clocks.first_due_of(rule, case, start, policy)
+        first = next(one for one in firsts if one.limit == promised.limit)
+        begins = clocks.counted_from(rule, case, clocks.begins_for_task(task, start), policy)
         amount = amount_of(first, begins)
         kept = Kept(rule, clock, promised, begins, amount, step)
         self.promises.append(kept)
@@ -282,14 +285,17 @@ class Account:
         return after
 
     def earliest(self, rule: ClockRule, clock: Clock, case: Case) -> Promise:
-        """Of the limits that a promise has, the one that counts."""
+        """Of the limits that a promise has, the one that counts; a task has one."""
+        task = case.task_of(clock.name)
+        if task is not None:
+            return clocks.due_of_task(task, rule, case, clock.started_at, self.policy)
         dues = clocks.dues_of(rule, case, clock.started_at, self.policy)
         return min(dues, key=lambda one: one.at)
 
     def end(self, kept: Kept, how: End, step: Told) -> None:
         """It runs no longer."""
         kept.ended = (how, step)
-        del self.running[kept.rule.name]
+        del self.running[kept.clock.name]
 
     def stretch(
         self,
@@ -330,7 +336,7 @@ class Account:
         last = kept.stretches[-1]
         read_at = kept.still_since if last.paused else end
         return Line(
-            name=kept.rule.name,
+            name=kept.clock.name,
             limit=str(kept.limit.limit),
             counts_in=COUNTS_IN[kept.unit],
             amount=kept.amount,
@@ -408,6 +414,10 @@ def how_it_ended(kept: Kept, before: Case, step: Told) -> End:
     """Whether a promise that runs no longer was met or broken, or is void: nobody owes it now."""
     if clocks.is_late(kept.clock, step.at):
         return "lapsed" if kept.rule.on_breach in ("none", "lapse") else "broken"
+    task = before.task_of(kept.clock.name)
+    if task is not None:
+        after = step.case.task(task.n)
+        return "void" if after is None or after.state in NOT_DONE else "met"
     return "met" if is_kept(kept.rule.name, before, step) else "void"
 
 

@@ -456,8 +456,12 @@ def due_of_task(
     if own is not None:
         at = with_grace(own, policy, start)
         return Promise(at, False, in_seconds(at - start))
-    begins = max(start, task.meets_at or start)
-    return due_of(rule, case, begins, policy)
+    return due_of(rule, case, begins_for_task(task, start), policy)
+
+
+def begins_for_task(task: Task | None, start: datetime) -> datetime:
+    """From when the clock of a task has its limit; without a task, from its start."""
+    return start if task is None else max(start, task.meets_at or start)
 
 
 def answered(case: Case, name: str) -> Case:

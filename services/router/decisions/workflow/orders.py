@@ -31,7 +31,7 @@ def answer(case: Case, order: ApplyOrder, policy: Policy, now: datetime) -> Deci
         return supervised(case, order)
     if order.tier != case.tier:
         return Refused("stale", f"the case is in tier {case.tier}, not in {order.tier}")
-    return promoted(clocks.going_on(case, policy, now), policy, now, f"clock/{order.clock}", {})
+    return promoted(case, policy, now, f"clock/{order.clock}", {})
 
 
 def ran_out(case: Case, policy: Policy, now: datetime) -> Changed:
