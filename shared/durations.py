@@ -6,6 +6,7 @@ What they mean for a start and a calendar is said in `shared.business_time`.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -51,6 +52,21 @@ def parse_limit(text: str) -> Limit:
             ' as in "4wh"'
         )
     return Limit(int(found[1]), Unit(found[2]))
+
+
+_ELAPSED = {
+    Unit.SECONDS: timedelta(seconds=1),
+    Unit.MINUTES: timedelta(minutes=1),
+    Unit.HOURS: timedelta(hours=1),
+}
+
+
+def elapsed(limit: Limit) -> timedelta:
+    """The length of a limit in elapsed time; ValueError for working time and calendar days."""
+    try:
+        return _ELAPSED[limit.unit] * limit.amount
+    except KeyError:
+        raise ValueError(f"{limit} is not elapsed time: write s, min or h") from None
 
 
 class Segment(NamedTuple):

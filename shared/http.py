@@ -104,6 +104,28 @@ def require_json(request: Request) -> None:
         raise Problem(415, "wrong-media-type", "Send the body as `Content-Type: application/json`.")
 
 
+def spelt_out(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema with whatever it refers to in its place.
+
+    The API page resolves no reference into a route's own schema.
+    """
+    parts = schema.get("$defs", {})
+
+    def whole(node: Any) -> Any:
+        match node:
+            case {"$ref": str(reference), **more}:
+                return {**whole(parts[reference.rpartition("/")[2]]), **whole(more)}
+            case dict():
+                return {name: whole(one) for name, one in node.items() if name != "$defs"}
+            case list():
+                return [whole(one) for one in node]
+            case _:
+                return node
+
+    written: dict[str, Any] = whole(schema)
+    return written
+
+
 def cursor_of(parts: list[Any]) -> str:
     """An opaque place in a listing."""
     return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
@@ -116,10 +138,15 @@ def parts_of(cursor: str, length: int) -> list[Any]:
     except (ValueError, binascii.Error):
         parts = None
     if not isinstance(parts, list) or len(parts) != length:
-        raise Problem(
-            422, "invalid-cursor", "The cursor is not one of ours: leave it out to begin anew."
-        )
+        raise invalid_cursor()
     return parts
+
+
+def invalid_cursor() -> Problem:
+    """The 422 for a cursor that is not ours."""
+    return Problem(
+        422, "invalid-cursor", "The cursor is not one of ours: leave it out to begin anew."
+    )
 
 
 def process_of(request: Request) -> Process:

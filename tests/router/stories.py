@@ -203,6 +203,18 @@ def giver(name: str, case: Case) -> Actor:
             return officer(case.holder)
 
 
+def changed(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> Changed:
+    """The step of a command that is taken."""
+    decision = decided(case, asked, actor, now)
+    assert isinstance(decision, Changed), decision
+    return decision
+
+
 def done(
     case: Case,
     asked: str | OfficerCommand | ApplyOrder,
@@ -210,9 +222,19 @@ def done(
     now: datetime = NOON,
 ) -> Case:
     """The case after a command that is taken."""
+    return changed(case, asked, actor, now).case
+
+
+def refusal(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> Refused:
+    """What is said to a command that is not taken."""
     decision = decided(case, asked, actor, now)
-    assert isinstance(decision, Changed), decision
-    return decision.case
+    assert isinstance(decision, Refused), decision
+    return decision
 
 
 def refused(
@@ -222,9 +244,17 @@ def refused(
     now: datetime = NOON,
 ) -> str:
     """Why a command is not taken."""
-    decision = decided(case, asked, actor, now)
-    assert isinstance(decision, Refused), decision
-    return decision.reason
+    return refusal(case, asked, actor, now).reason
+
+
+def why_not(
+    case: Case,
+    asked: str | OfficerCommand | ApplyOrder,
+    actor: Actor | None = None,
+    now: datetime = NOON,
+) -> str:
+    """The same in words."""
+    return refusal(case, asked, actor, now).says
 
 
 def order(case: Case, clock: str = "tier", /, **changes: object) -> ApplyOrder:

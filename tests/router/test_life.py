@@ -20,7 +20,6 @@ from services.router.decisions.policy import Policy
 from services.router.decisions.workflow import allowed_actions, decide
 from shared.divisions import CITY, Tier
 from shared.events import Order, RatingReason
-from shared.identity import Actor
 from tests.router.stories import (
     COMMUNITY,
     DISTRICT,
@@ -35,6 +34,7 @@ from tests.router.stories import (
     STREET,
     WISH,
     at,
+    changed,
     command,
     decided,
     done,
@@ -46,33 +46,12 @@ from tests.router.stories import (
     shipped_policy,
     sure,
     unclear,
+    why_not,
 )
 
 DAY = timedelta(days=1)
 THIRD_GRID = "210204005002001"
 HEAD = replace(officer(GRID, "office_head"), subject="the head")
-
-
-def changed(
-    case: Case,
-    asked: str | OfficerCommand | ApplyOrder,
-    actor: Actor | None = None,
-    now: datetime = NOON,
-) -> Changed:
-    decision = decided(case, asked, actor, now)
-    assert isinstance(decision, Changed), decision
-    return decision
-
-
-def why_not(
-    case: Case,
-    asked: str | OfficerCommand | ApplyOrder,
-    actor: Actor | None = None,
-    now: datetime = NOON,
-) -> str:
-    decision = decided(case, asked, actor, now)
-    assert isinstance(decision, Refused), decision
-    return decision.says
 
 
 def to(division: str, reason: str = "competence") -> OfficerCommand:

@@ -41,11 +41,13 @@ from tests.router.stories import (
     RUBBISH,
     STREET,
     cadre,
+    changed,
     command,
     decided,
     done,
     officer,
     opened,
+    refusal,
     resolved,
     shipped_policy,
     sure,
@@ -59,16 +61,13 @@ SHIPPED = shipped_policy().templates
 
 def told(case: Case, asked: OfficerCommand, actor: Actor | None = None) -> Mapping[str, object]:
     """What the history keeps of a command."""
-    decision = decided(case, asked, actor)
-    assert isinstance(decision, Changed), decision
-    return decision.detail
+    return changed(case, asked, actor).detail
 
 
 def why_not(case: Case, asked: OfficerCommand, actor: Actor | None = None) -> tuple[str, str]:
     """The reason of a refusal, and what it says."""
-    decision = decided(case, asked, actor)
-    assert isinstance(decision, Refused), decision
-    return decision.reason, decision.says
+    said = refusal(case, asked, actor)
+    return said.reason, said.says
 
 
 def plan(**slots: str) -> OfficerCommand:

@@ -37,6 +37,7 @@ from tests.router.stories import (
     STREET,
     at,
     cadre,
+    changed,
     command,
     decided,
     done,
@@ -45,6 +46,7 @@ from tests.router.stories import (
     order,
     shipped_policy,
     sure,
+    why_not,
 )
 
 DAY = timedelta(days=1)
@@ -58,18 +60,6 @@ ADVISER = Actor("the adviser", frozenset({"legal_adviser"}), COMMUNITY)
 def of_office(office: str, division: str = STREET, role: str = "department_officer") -> Actor:
     """An officer of a department that serves the street."""
     return Actor(f"of {office}", frozenset({role}), division, office)
-
-
-def changed(case: Case, asked: OfficerCommand, actor: Actor, now: datetime = NOON) -> Changed:
-    decision = decided(case, asked, actor, now)
-    assert isinstance(decision, Changed), decision
-    return decision
-
-
-def why_not(case: Case, asked: OfficerCommand, actor: Actor, now: datetime = NOON) -> str:
-    decision = decided(case, asked, actor, now)
-    assert isinstance(decision, Refused), decision
-    return decision.says
 
 
 def ask() -> OfficerCommand:

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, TypeAdapter
 
 from services.escalation.store.forecast import BEGINNING, Place
 from shared.divisions import parse_code
-from shared.http import Problem, cursor_of, parts_of
+from shared.http import cursor_of, invalid_cursor, parts_of
 
 NOTICE = TypeAdapter(tuple[AwareDatetime, UUID])
 CASE = TypeAdapter(tuple[AwareDatetime, str, UUID])
@@ -38,10 +38,3 @@ def case_after(cursor: str | None) -> Place:
 def case_cursor(place: Place) -> str:
     """The cursor of a case in a forecast."""
     return cursor_of([place.due_at.isoformat(), place.holder, str(place.case_id)])
-
-
-def invalid_cursor() -> Problem:
-    """The 422 for a cursor that is not ours."""
-    return Problem(
-        422, "invalid-cursor", "The cursor is not one of ours: leave it out to begin anew."
-    )

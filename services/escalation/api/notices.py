@@ -64,19 +64,8 @@ async def notices_of_unit(
 
 def shown_notice(posted: Posted) -> dict[str, Any]:
     """A notice as its desk sees it."""
-    digest, taken = posted.digest, posted.acknowledged
-    return {
-        "id": str(posted.id),
-        "division": digest.desk.division,
-        "role": digest.desk.role,
-        "office": digest.desk.office,
-        "clock": digest.clock,
-        "reason": digest.reason,
-        "count": digest.count,
-        "oldest_due_at": digest.oldest_due_at,
-        "cases": [str(case_id) for case_id in digest.cases],
-        "posted_at": posted.posted_at,
-        "raised_from": digest.raised_from and str(digest.raised_from),
+    taken = posted.acknowledged
+    return posted.plain() | {
         "unheeded_at": posted.unheeded_at,
         "pushed_at": posted.pushed_at,
         "acknowledged": taken and {"at": taken.at, "role": taken.role, "by": taken.by},

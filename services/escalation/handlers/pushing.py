@@ -64,23 +64,7 @@ def sender(settings: Settings) -> Send | None:
 
 def body(posted: Posted) -> bytes:
     """What is pushed: a digest with a line to be read. No words, and no name of a person."""
-    digest = posted.digest
-    return orjson.dumps(
-        {
-            "id": str(posted.id),
-            "title": title(digest),
-            "division": digest.desk.division,
-            "role": digest.desk.role,
-            "office": digest.desk.office,
-            "clock": digest.clock,
-            "reason": digest.reason,
-            "count": digest.count,
-            "oldest_due_at": digest.oldest_due_at,
-            "cases": [str(case_id) for case_id in digest.cases],
-            "posted_at": posted.posted_at,
-            "raised_from": digest.raised_from and str(digest.raised_from),
-        }
-    )
+    return orjson.dumps(posted.plain() | {"title": title(posted.digest)})
 
 
 # ---------------------------------------------------------------- a file

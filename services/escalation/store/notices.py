@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -36,6 +36,23 @@ class Posted(NamedTuple):
     acknowledged: Acknowledged | None = None
     unheeded_at: datetime | None = None
     pushed_at: datetime | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As others read it, in the list or pushed: no words, and no name of a person."""
+        digest = self.digest
+        return {
+            "id": str(self.id),
+            "division": digest.desk.division,
+            "role": digest.desk.role,
+            "office": digest.desk.office,
+            "clock": digest.clock,
+            "reason": digest.reason,
+            "count": digest.count,
+            "oldest_due_at": digest.oldest_due_at,
+            "cases": [str(case_id) for case_id in digest.cases],
+            "posted_at": self.posted_at,
+            "raised_from": digest.raised_from and str(digest.raised_from),
+        }
 
 
 class Unheeded(NamedTuple):

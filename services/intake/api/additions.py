@@ -5,7 +5,6 @@ Each is for whoever knows the number and its code, and is answered once it is st
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Annotated, Self, TypeVar
@@ -16,7 +15,15 @@ from pydantic_core import PydanticCustomError
 from uuid_utils.compat import uuid7
 
 from services.intake.api.bodies import SAYS, Body, schema_of
-from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused, trace_of
+from services.intake.api.headers import (
+    KEY,
+    REPLAYED,
+    TRACE,
+    hash_under,
+    key_of,
+    key_reused,
+    trace_of,
+)
 from services.intake.api.receipts import Code, of_holder
 from services.intake.api.routing import routes
 from services.intake.decisions.additions import (
@@ -223,11 +230,6 @@ def rating_of(request: Request, given: NewRating, raw: bytes) -> Rating:
         hash_under(key, raw),
         trace_of(request),
     )
-
-
-def hash_under(key: str | None, raw: bytes) -> bytes | None:
-    """By what a request under a key is known again."""
-    return hashlib.sha256(raw).digest() if key else None
 
 
 NOT_NOW: dict[NoRating, tuple[str, str]] = {

@@ -5,7 +5,6 @@ Sizes are in characters. None of these checks quotes what was sent.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -22,10 +21,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from uuid_utils.compat import uuid7
 
+from services.intake.api.headers import hash_under
 from services.intake.decisions.petitions import Petition, Registration, Submission
 from services.intake.decisions.policy import Policy
 from shared.events import Channel, Kind
-from shared.http import Problem
+from shared.http import Problem, spelt_out
 from shared.identity import Actor
 
 TOLERANCE = timedelta(minutes=5)
@@ -265,7 +265,7 @@ def submission(
         received_at=now,
         contact=given.contact is not None,
         idempotency_key=key,
-        body_hash=hashlib.sha256(raw).digest() if key else None,
+        body_hash=hash_under(key, raw),
         traceparent=trace,
     )
     return Submission(
@@ -297,21 +297,10 @@ def for_vault(who: Person | Contact | None) -> str | None:
 
 def schema_of(body: type[Body]) -> dict[str, Any]:
     """The request body of an operation that reads it raw, for the API page."""
-    schema = body.model_json_schema()
-    parts = schema.pop("$defs", {})
-
-    def whole(node: Any) -> Any:
-        if isinstance(node, list):
-            return [whole(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            return whole(parts[node["$ref"].rpartition("/")[2]])
-        return {name: whole(value) for name, value in node.items()}
-
+    schema = spelt_out(body.model_json_schema())
     return {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": whole(schema)}},
+            "content": {"application/json": {"schema": schema}},
         }
     }

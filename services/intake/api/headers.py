@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 
@@ -44,6 +45,11 @@ def key_of(request: Request) -> str | None:
         "The header `Idempotency-Key` is wrong; correct it and send again.",
         errors=[{"field": "Idempotency-Key", "says": "1 to 200 printable ASCII characters"}],
     )
+
+
+def hash_under(key: str | None, raw: bytes) -> bytes | None:
+    """By what a request under a key is known again."""
+    return hashlib.sha256(raw).digest() if key else None
 
 
 def key_reused() -> Problem:

@@ -7,12 +7,10 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Literal, NamedTuple, TypeAlias, get_args
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from shared.durations import Unit, parse_limit
+from services.intake.decisions.wording import ZONE
+from shared.durations import elapsed, parse_limit
 from shared.events import RatingReason, SettingsRow, Stage
-
-ZONE = ZoneInfo("Asia/Shanghai")
 
 URGINGS_A_DAY = 3
 """[ours] Enough to say it in the morning, at noon and in the evening; more tells an office nothing
@@ -69,9 +67,6 @@ class Reopening(NamedTuple):
     reasons: tuple[str, ...] = ("not_solved", "came_back", "wrong_answer")
 
 
-SECONDS = {Unit.SECONDS: 1, Unit.MINUTES: 60, Unit.HOURS: 3600}
-
-
 def reopening(settings: Iterable[SettingsRow]) -> Reopening:
     """What the settings of a policy say of it. ValueError when that is not elapsed time."""
     for row in settings:
@@ -80,15 +75,10 @@ def reopening(settings: Iterable[SettingsRow]) -> Reopening:
             found = Reopening()
             if "reasons" in said:
                 found = found._replace(reasons=tuple(said["reasons"]))
-            return found._replace(within=_elapsed(said["within"])) if "within" in said else found
+            if "within" in said:
+                found = found._replace(within=elapsed(parse_limit(said["within"])))
+            return found
     return Reopening()
-
-
-def _elapsed(text: str) -> timedelta:
-    limit = parse_limit(text)
-    if limit.unit not in SECONDS:
-        raise ValueError(f"{limit} is not elapsed time: write s, min or h")
-    return timedelta(seconds=limit.amount * SECONDS[limit.unit])
 
 
 class Ending(NamedTuple):

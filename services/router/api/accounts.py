@@ -30,7 +30,7 @@ from services.router.handlers.policies import policies_of
 from services.router.store.history import HistoryRow
 from shared.business_time import Span
 from shared.events import Order, Track, Urgency
-from shared.http import Problem, invalid, json, officer, process_of, require_json
+from shared.http import Problem, invalid, json, officer, process_of, require_json, spelt_out
 from shared.identity import Actor
 from shared.service import Process
 
@@ -255,31 +255,13 @@ class Supposed(BaseModel):
         )
 
 
-def schema() -> dict[str, Any]:
-    """The body, spelt out: the API page resolves no reference into a route's own schema."""
-    said = Supposed.model_json_schema(ref_template="{model}")
-    parts = said.pop("$defs")
-
-    def whole(node: Any) -> Any:
-        if isinstance(node, list):
-            return [whole(one) for one in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            return whole(parts[node["$ref"]])
-        return {name: whole(one) for name, one in node.items()}
-
-    written: dict[str, Any] = whole(said)
-    return written
-
-
 @routes.post(
     "/clocks/explain",
     summary="When would a promise be due, and what would be counted?",
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema()}},
+            "content": {"application/json": {"schema": spelt_out(Supposed.model_json_schema())}},
         }
     },
 )

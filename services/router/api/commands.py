@@ -13,28 +13,14 @@ from services.router.decisions.commands import OFFICER_COMMAND, OfficerCommand
 from services.router.handlers.commands import Commands, KeyTaken, NotAnswered
 from services.router.handlers.policies import policies_of
 from shared import postgres
-from shared.http import Problem, busy, invalid, officer, process_of, require_json
+from shared.http import Problem, busy, invalid, officer, process_of, require_json, spelt_out
 
 routes = APIRouter(tags=["cases"])
 
 
 def schema() -> dict[str, Any]:
-    """Every command, spelt out: the API page resolves no reference into a route's own schema."""
-    said = OFFICER_COMMAND.json_schema(ref_template="{model}")
-    return {"oneOf": [spelt_out(one, said["$defs"]) for one in said["oneOf"]]}
-
-
-def spelt_out(part: Any, models: dict[str, Any]) -> Any:
-    """A part of a schema with whatever it refers to in its place."""
-    match part:
-        case {"$ref": name, **more}:
-            return {**spelt_out(models[name], models), **more}
-        case dict():
-            return {name: spelt_out(one, models) for name, one in part.items()}
-        case list():
-            return [spelt_out(one, models) for one in part]
-        case _:
-            return part
+    """Every command, spelt out."""
+    return {"oneOf": spelt_out(OFFICER_COMMAND.json_schema())["oneOf"]}
 
 
 @routes.post(

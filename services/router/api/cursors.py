@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.router.store.queues import BEGINNING, Place, QueueEntry
 from shared.events import Order
-from shared.http import Problem, cursor_of, parts_of
+from shared.http import cursor_of, invalid_cursor, parts_of
 
 PAGE = 100
 
@@ -47,10 +47,3 @@ def queue_after(cursor: str) -> tuple[str, str]:
     if "\x00" in division + office:
         raise invalid_cursor()
     return division, office
-
-
-def invalid_cursor() -> Problem:
-    """The 422 for a cursor that is not ours."""
-    return Problem(
-        422, "invalid-cursor", "The cursor is not one of ours: leave it out to begin anew."
-    )

@@ -17,12 +17,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.router.decisions.case import Case, Clock, Extension, Pause, but
-from services.router.decisions.policy import ClockRule, ClockWhen, Policy, elapsed
+from services.router.decisions.policy import ClockRule, ClockWhen, Policy
 from services.router.decisions.routing import apart_from_accused, holder_for, office_for
 from services.router.decisions.tasks import Task
 from shared.business_time import Due, DutyHours, Span, due, due_within_duty, opening, resumed
 from shared.divisions import CITY, Tier, dispatcher_of, is_within, next_tier, tier_of
-from shared.durations import Limit, Unit
+from shared.durations import Limit, Unit, elapsed
 from shared.events import OnBreach, promise_of
 
 DEPARTMENT = "department_officer"

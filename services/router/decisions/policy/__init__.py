@@ -16,7 +16,7 @@ from services.router.decisions.policy.parts import Part, PartKind, Parts, read_p
 from services.router.decisions.policy.problems import PolicyRefused, Problem
 from services.router.decisions.policy.settings import Settings
 from services.router.decisions.policy.templates import Template, Templates, WordedCommand
-from services.router.decisions.policy.terms import ClockName, ClockOwner, ClockWhen, Role, elapsed
+from services.router.decisions.policy.terms import ClockName, ClockOwner, ClockWhen, Role
 
 __all__ = [
     "EVERYWHERE",
@@ -37,7 +37,6 @@ __all__ = [
     "Template",
     "Templates",
     "WordedCommand",
-    "elapsed",
     "parse_policy",
     "read_part",
 ]

@@ -13,8 +13,7 @@ from typing import Final, Literal
 from services.router.decisions.policy.parts import Part
 from services.router.decisions.policy.problems import Problem
 from services.router.decisions.policy.settings import raw_settings
-from services.router.decisions.policy.terms import elapsed
-from shared.durations import Limit, Unit, parse_limit
+from shared.durations import Limit, Unit, elapsed, parse_limit
 from shared.events import CategoryRow
 
 _PETITIONS: Final = "Regulations on Petition Work (信访工作条例) art. "

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from shared.durations import Limit, Unit, parse_hours, parse_limit
+from shared.durations import Limit, elapsed, parse_hours, parse_limit
 from shared.events import CategoryCode, Track, Urgency
 
 ClockName = Literal[
@@ -37,19 +37,6 @@ Role = Literal[
 
 URGENCIES: Final[tuple[Urgency, ...]] = get_args(Urgency)
 TRACKS: Final[tuple[Track, ...]] = get_args(Track)
-_ELAPSED: Final = {
-    Unit.SECONDS: timedelta(seconds=1),
-    Unit.MINUTES: timedelta(minutes=1),
-    Unit.HOURS: timedelta(hours=1),
-}
-
-
-def elapsed(limit: Limit) -> timedelta:
-    """The length of a limit in elapsed time; ValueError for working time and calendar days."""
-    try:
-        return _ELAPSED[limit.unit] * limit.amount
-    except KeyError:
-        raise ValueError(f"{limit} is not elapsed time: write s, min or h") from None
 
 
 def _limit(said: object) -> Limit:

@@ -85,8 +85,7 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
     )
     transitions: tuple[str, ...] = (f"called_back/{command.result}",)
     if command.result == "not_solved" and reopens(command.reason, given.policy):
-        said = but(after, called_back="not_solved")
-        after, ways = reopened(said, given.policy, given.now)
+        after, ways = reopened(after, given.policy, given.now)
         return stepped(
             before, after, "called_back", "step/call_back", (*transitions, *ways), detail
         )
@@ -163,7 +162,7 @@ def rated(before: Case, asked: Rate, policy: Policy, now: datetime) -> Changed:
     wrong = not asked.solved and reopens(asked.reason, policy)
     if not (done and wrong and within_window(before, policy, now)):
         return stepped(before, after, "rated", "petition")
-    after, ways = reopened(clocks.drop(after, ("callback", "reply"), now), policy, now)
+    after, ways = reopened(after, policy, now)
     return stepped(before, after, "reopened", f"reopen/{asked.reason}", ("rated", *ways))
 
 

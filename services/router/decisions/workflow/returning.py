@@ -36,8 +36,7 @@ def on_return(before: Case, after: Case, command: Return, given: Given) -> Decis
     detail = {"reason": command.reason, "note": command.note}
     if before.returns:
         return to_the_arbiter(before, after, "returned", rule, given, detail)
-    desk = holder_for_desk(parent(before.holder), before, given.policy)
-    after = waiting_at(after, desk, given.policy, given.now)
+    after = waiting_at(after, parent(before.holder), given.policy, given.now)
     reason = moved_reason("moved/returned", rule, before, after, given.policy)
     return stepped(before, after, "returned", rule, (), {**detail, "routing": reason})
 
@@ -62,15 +61,19 @@ def to_the_arbiter(
     detail: Mapping[str, object] | None = None,
 ) -> Decision:
     """It goes to the arbiter by itself."""
-    desk = holder_for_desk(arbiter_of(before), before, given.policy)
-    after = but(waiting_at(after, desk, given.policy, given.now), arbitration="asked")
+    after = waiting_at(after, arbiter_of(before), given.policy, given.now)
+    after = but(after, arbitration="asked")
     reason = moved_reason("moved/to-arbiter", rule, before, after, given.policy)
     passed = (event, "to_arbiter")
     return stepped(before, after, event, rule, passed, {**(detail or {}), "routing": reason})
 
 
 def waiting_at(case: Case, desk: str, policy: Policy, now: datetime) -> Case:
-    """The case at a dispatcher's desk, under his clock."""
+    """The case at a dispatcher's desk, under his clock: never who is accused, but the one above.
+
+    Petition Regs 30, 46. [law]
+    """
+    desk = holder_for_desk(desk, case, policy)
     after = entered(at_the_desk(case, desk), tier_of(desk), now)
     after = clocks.reassign(drop_inapplicable(after, policy, now), policy)
     return clocks.start(after, ("entered_queue",), policy, now)
@@ -104,14 +107,8 @@ def holder_for_desk(division: str, case: Case, policy: Policy) -> str:
 
 
 def on_recall(before: Case, after: Case, _: Recall, given: Given) -> Decision:
-    """Back to the desk that handed it on: nobody has touched it. [F39]
-
-    Never to who is accused meanwhile: then to the desk above. Petition Regs 30, 46. [law]
-    """
-    desk, accused = before.given_by, before.accused_division
-    assert desk is not None
-    if accused is not None and is_within(desk, accused):
-        desk = holder_for_desk(desk, before, given.policy)
-    after = waiting_at(after, desk, given.policy, given.now)
+    """Back to the desk that handed it on: nobody has touched it. [F39]"""
+    assert before.given_by is not None
+    after = waiting_at(after, before.given_by, given.policy, given.now)
     reason = moved_reason("moved/recalled", "step/recall", before, after, given.policy)
     return stepped(before, after, "recalled", "step/recall", (), {"routing": reason})
