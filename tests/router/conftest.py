@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
 import services.router
+from services.router.__main__ import SERVICE
 from services.router.decisions.policy import Policy
 from services.router.handlers.policies import Policies, load_default
 from shared.clock import Clock
+from shared.http import create_app
 from shared.postgres import Pool, migrate, open_pool
+from shared.service import Process
+from shared.settings import Settings
+from tests.router.events import Router
 from tests.router.stories import shipped_policy
 from tests.servers import FreshDatabase
 
+SECRET = "a key of a test that is long enough"
 MIGRATIONS = Path(services.router.__file__).parent / "migrations"
 
 
@@ -52,3 +60,27 @@ async def policies(pool: Pool) -> Policies:
     async with pool.acquire() as connection:
         await known.refresh(connection)
     return known
+
+
+@pytest.fixture
+def router(pool: Pool, policies: Policies) -> Router:
+    """The router's handlers on that database."""
+    return Router(pool, policies)
+
+
+@pytest.fixture
+def process(router_dsn: str, pool: Pool, policies: Policies) -> Process:
+    """A process of the service that runs no loop."""
+    settings = Settings(
+        database_url=SecretStr(router_dsn), token_secret=SecretStr(SECRET), max_body_bytes=65_536
+    )
+    return Process(SERVICE, settings, settings.clock(), pool, state=policies)
+
+
+@pytest.fixture
+async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks to that process."""
+    app = create_app(process, SERVICE.routes)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://router") as spoken:
+        yield spoken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,22 +11,19 @@ import jwt
 import orjson
 import pytest
 from prometheus_client import generate_latest
-from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from services.router.__main__ import SERVICE
 from services.router.decisions.policy import Part, PartKind, Policy, PolicyRefused, read_part
 from services.router.handlers.policies import Policies, load, policy_of
 from services.router.store import policy as policy_rows
 from shared.clock import wall
 from shared.divisions import CITY
 from shared.events import hash_of_parts, part_body
-from shared.http import create_app
 from shared.identity import ISSUER, RESIDENTS, NotIdentified, issue, issue_resident
 from shared.postgres import Pool, transaction
 from shared.service import Process
-from shared.settings import Settings
 from shared.tokens import app as token_command
+from tests.router.conftest import SECRET
 from tests.router.events import REAL, Router, Said, petition_id, receipt
 from tests.router.stories import (
     COMMUNITY,
@@ -40,33 +36,10 @@ from tests.router.stories import (
     STREET,
 )
 
-SECRET = "a key of a test that is long enough"
 A, B = petition_id(1), petition_id(2)
 SLOTS = {"found": "一堆垃圾", "will_do": "清走", "who": "环卫队", "when": "今晚8点"}
 PLAN = {"command": "reply", "template": "plan", "slots": SLOTS}
 HEADER = "code,commands,stages,reason,category,zh,en\n"
-
-
-@pytest.fixture
-def process(router_dsn: str, pool: Pool, policies: Policies) -> Process:
-    """A process of the service that runs no loop."""
-    settings = Settings(database_url=SecretStr(router_dsn), token_secret=SecretStr(SECRET))
-    return Process(SERVICE, settings, settings.clock(), pool, state=policies)
-
-
-@pytest.fixture
-def router(pool: Pool, policies: Policies) -> Router:
-    """The handlers of that process."""
-    return Router(pool, policies)
-
-
-@pytest.fixture
-async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
-    """Speaks to that process."""
-    app = create_app(process, SERVICE.routes)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://router") as spoken:
-        yield spoken
 
 
 def bearer(text: str) -> dict[str, str]:

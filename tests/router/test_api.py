@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Count
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, get_args
 from uuid import UUID
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from services.router.__main__ import SERVICE, look
 from services.router.api import accounts
@@ -21,11 +19,11 @@ from services.router.handlers.policies import Policies, load
 from services.router.store import queues
 from services.router.store.queues import BEGINNING
 from shared.divisions import CITY, Tier
-from shared.http import create_app, cursor_of
+from shared.http import cursor_of
 from shared.identity import OFFICER_ROLES, issue
 from shared.postgres import Pool, transaction
 from shared.service import Process
-from shared.settings import Settings
+from tests.router.conftest import SECRET
 from tests.router.events import (
     Router,
     Said,
@@ -52,34 +50,9 @@ from tests.router.stories import (
     examples,
 )
 
-SECRET = "a key of a test that is long enough"
 A, B, C = petition_id(1), petition_id(2), petition_id(3)
 SIGN = {"command": "sign"}
 PARTS = ("routing", "history", "account")
-
-
-@pytest.fixture
-def process(router_dsn: str, pool: Pool, policies: Policies) -> Process:
-    """A process of the service that runs no loop."""
-    settings = Settings(
-        database_url=SecretStr(router_dsn), token_secret=SecretStr(SECRET), max_body_bytes=65_536
-    )
-    return Process(SERVICE, settings, settings.clock(), pool, state=policies)
-
-
-@pytest.fixture
-def router(pool: Pool, policies: Policies) -> Router:
-    """The handlers of that process."""
-    return Router(pool, policies)
-
-
-@pytest.fixture
-async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
-    """Speaks to that process."""
-    app = create_app(process, SERVICE.routes)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://router") as spoken:
-        yield spoken
 
 
 def token(

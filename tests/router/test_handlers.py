@@ -92,12 +92,6 @@ STATEMENTS_TO_OPEN = 7
 STATEMENTS_TO_ANSWER_ORDERS = 6
 
 
-@pytest.fixture
-def router(pool: Pool, policies: Policies) -> Router:
-    """The router's handlers on an empty database."""
-    return Router(pool, policies)
-
-
 async def rows(pool: Pool, query: str, *args: object) -> list[tuple[Any, ...]]:
     async with pool.acquire() as connection:
         return [tuple(row) for row in await connection.fetch(query, *args)]

@@ -11,11 +11,10 @@ from shared.divisions import CITY, Tier
 from shared.events import CaseChanged
 from shared.identity import issue
 from shared.postgres import Pool
+from tests.router.conftest import SECRET
 from tests.router.events import Router, Said, breach, cases, petition_id, receipt
 from tests.router.stories import COMMUNITY, DISTRICT, GRID, HOUR, NOON, RUBBISH, STREET
-from tests.router.test_api import SECRET, client, problem, process, router
-
-__all__ = ["client", "process", "router"]
+from tests.router.test_api import problem
 
 A = petition_id(1)
 BUREAU = "city-management"
