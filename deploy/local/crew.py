@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -88,12 +88,12 @@ class Work:
 class Desk:
     """A queue that somebody works: a division's own, or an office's in a division.
 
-    Two persons work at it: who checks what was done before it is closed is not who did it.
+    Two persons work at it by turns: who closes a case is not who resolved it.
     """
 
     division: str
     office: str | None = None
-    checks: bool = False
+    second: bool = False
 
     @property
     def path(self) -> str:
@@ -105,7 +105,7 @@ class Desk:
     def token(self, secret: str) -> str:
         """The token of its officer."""
         roles = ("department_officer",) if self.office else ROLES[tier_of(self.division)]
-        who = f"crew-{self.office or 'desk'}-{self.division}{'-second' if self.checks else ''}"
+        who = f"crew-{self.office or 'desk'}-{self.division}{'-second' if self.second else ''}"
         return issue(secret, who, roles, self.division, self.office, timedelta(hours=12))
 
 
@@ -119,6 +119,7 @@ class Crew:
         self.work = Work()
         self.tokens: dict[Desk, str] = {}
         self.next_at = 0.0
+        self.second = False
         self.at_once = asyncio.Semaphore(AT_ONCE)
 
     async def work_on(self) -> None:
@@ -128,7 +129,8 @@ class Crew:
                 await asyncio.sleep(REST_SECONDS)
 
     async def round(self) -> int:
-        """Each desk does what it can now; returns the commands given."""
+        """Each desk does what one of its two persons can now; returns the commands given."""
+        self.second = not self.second
         before = self.work.done.total()
         desks = [desk async for desk in self.busy_desks()]
         async with asyncio.TaskGroup() as group:
@@ -140,17 +142,27 @@ class Crew:
         """The queues of the city that hold something."""
         answer = await self.get("/queues", Desk(CITY))
         for queue in answer["queues"] if answer else ():
-            yield Desk(queue["division"], queue["office"])
+            yield Desk(queue["division"], queue["office"], self.second)
 
     async def clear(self, desk: Desk) -> None:
-        """One page of a desk: the next thing of each line."""
+        """One page of a desk: of each line all that this person can do now."""
         async with self.at_once:
             joint = "&" if "?" in desk.path else "?"
             queue = await self.get(f"{desk.path}{joint}limit={PAGE}", desk)
-            for line in queue["entries"] if queue else ():
-                command = await self.command_for(line, desk)
-                if command is not None:
-                    await self.give(line, command, desk)
+            entries = queue["entries"] if queue else ()
+            # A case stands there once for its holder and once for each clock that the desk owns.
+            for line in {line["case"]: line for line in entries}.values():
+                await self.work_at(line, desk)
+
+    async def work_at(self, line: dict[str, Any], desk: Desk) -> None:
+        """One thing after the other, until the case has left the desk or is another's turn."""
+        while (command := await self.command_for(line, desk)) is not None:
+            name = command["command"]
+            after = await self.give(line, command, desk)
+            if after is None or after["holder"] != line["holder"] or name not in NEXT:
+                return
+            line = line | after | {"verified": line["verified"] or name == "verify"}
+            line["replied"] = line["replied"] or name == "reply"
 
     async def command_for(self, line: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
         """What to do with this line; None to leave it."""
@@ -163,7 +175,8 @@ class Crew:
         if line["stage"] == "signed" and fate == "promoted" and "promote" in actions:
             return {"command": "promote", "reason": "beyond_authority"}
         if line["stage"] == "registered" and line["track"] != "handoff":
-            return await self.routed(line, desk) if "classify" in actions else None
+            # A matter of a track that is not worked yet takes no `reroute`: it waits there.
+            return await self.routed(line, desk) if "reroute" in actions else None
         for name in NEXT:
             if name in actions and (command := self.filled(name, line)):
                 return command
@@ -222,14 +235,16 @@ class Crew:
         self.work.refused[answer.status_code] += 1
         return None
 
-    async def give(self, line: dict[str, Any], command: dict[str, Any], desk: Desk) -> None:
-        """One command, at the crew's rate; who was faster is only counted."""
+    async def give(
+        self, line: dict[str, Any], command: dict[str, Any], desk: Desk
+    ) -> dict[str, Any] | None:
+        """One command, at the crew's rate: the case after it; None if refused, which is counted."""
         self.next_at = max(self.next_at + 1 / self.habits.rate, asyncio.get_running_loop().time())
         await asyncio.sleep(self.next_at - asyncio.get_running_loop().time())
         answer = await self.ask(
             "POST",
             f"/cases/{line['case']}/commands",
-            replace(desk, checks=command["command"] == "close"),
+            desk,
             content=orjson.dumps(command),
             headers={
                 "content-type": "application/json",
@@ -239,8 +254,10 @@ class Crew:
         )
         if answer.status_code == httpx.codes.OK:
             self.work.done[command["command"]] += 1
-        else:
-            self.work.refused[answer.status_code] += 1
+            after: dict[str, Any] = answer.json()
+            return after
+        self.work.refused[answer.status_code] += 1
+        return None
 
     async def ask(
         self,
