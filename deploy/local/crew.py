@@ -36,7 +36,9 @@ ROLES: Mapping[Tier | None, tuple[str, ...]] = {
     None: ("city_dispatcher", "hotline_agent"),
 }
 NEXT = ("hand_over", "sign", "verify", "reply", "resolve", "close")
-"""What an officer does first of what he may do."""
+"""What an officer does first of what he may do with a case that he has."""
+ASKED_BY = {"verify": "verify", "reply": "reply", "callback": "close"}
+"""What a clock asks of its owner, who leaves the rest to whoever has the case."""
 UNSAID = ("E0199", "E0599", "L99", "D99", "G03")
 """What a dispatcher may say of a petition in which no word spoke."""
 ANSWER = "您反映的问题已核实，责任单位将于两日内处理完毕，请放心。"
@@ -150,8 +152,11 @@ class Crew:
             joint = "&" if "?" in desk.path else "?"
             queue = await self.get(f"{desk.path}{joint}limit={PAGE}", desk)
             entries = queue["entries"] if queue else ()
-            # A case stands there once for its holder and once for each clock that the desk owns.
-            for line in {line["case"]: line for line in entries}.values():
+            # A case may stand there as held and for clocks that the desk owns: held comes first.
+            lines: dict[str, dict[str, Any]] = {}
+            for line in sorted(entries, key=lambda line: line["why"] == "clock"):
+                lines.setdefault(line["case"], line)
+            for line in lines.values():
                 await self.work_at(line, desk)
 
     async def work_at(self, line: dict[str, Any], desk: Desk) -> None:
@@ -170,6 +175,9 @@ class Crew:
         fate = self.habits.fate(line["case"], f"{desk.division}/{desk.office}")
         if fate == "neglected":
             return None
+        if line["why"] == "clock":
+            name = ASKED_BY.get(line["clock"], "")
+            return self.filled(name, line) if name in actions else None
         if line["stage"] == "signed" and fate == "returned" and "return" in actions:
             return {"command": "return", "reason": "not_in_my_power"}
         if line["stage"] == "signed" and fate == "promoted" and "promote" in actions:
