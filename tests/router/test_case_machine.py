@@ -533,6 +533,21 @@ class Life(RuleBasedStateMachine):
             assert case.track == "consult" or case.clock("sign") is not None
 
     @invariant()
+    def whoever_owns_a_promise_may_keep_it(self) -> None:
+        case = self.case
+        for clock in case.clocks:
+            keep = {
+                step.command
+                for step in TRACKS[case.track].steps
+                if case.stage in step.sources and clock.name in (*step.fulfils, *step.ends)
+            }
+            role = "grid_head" if clock.owner_role == "grid_team" else clock.owner_role
+            owner = Actor("another", frozenset({role}), clock.owner_division, clock.owner_office)
+            # Who leads a matter that only starts below waits for the look there with all others.
+            if keep and not clock.paused and clock.name != "final_reply":
+                assert keep & set(allowed_actions(case, owner)), (clock, keep)
+
+    @invariant()
     def it_has_no_clock_of_another_stage(self) -> None:
         names = {promise_of(clock.name) for clock in self.case.clocks}
         assert names <= MAY_RUN.get((self.case.track, self.case.stage), set())
@@ -541,9 +556,10 @@ class Life(RuleBasedStateMachine):
     def it_has_one_holder_who_is_not_accused(self) -> None:
         case = self.case
         if case.stage in ("assigned", "signed", "resolved"):
-            # The street's own desk commands what was whistled for.
+            # The street's own desk commands what was whistled for; an arbiter names any office.
             office = office_of(case, case.holder, self.policy)
-            assert case.office in {office} | ({None} if case.whistle else set())
+            named = {case.office} if case.arbitration == "decided" else set()
+            assert case.office in {office} | ({None} if case.whistle else set()) | named
         assert case.stage != "registered" or case.office is None
         assert case.role == ("department_officer" if case.office else dispatcher_of(case.holder))
         assert case.tier == tier_of(case.holder)

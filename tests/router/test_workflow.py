@@ -169,7 +169,6 @@ WHO: Mapping[tuple[str, str, str], set[str]] = {
     ("service", "signed", "resolve"): ALL_HOLDERS,
     ("service", "resolved", "close"): ALL_HOLDERS,
     ("service", "signed", "verify"): TEAM,
-    ("service", "signed", "reply"): {"street_cadre"},
     ("consult", "assigned", "reply"): ALL_HOLDERS,
     ("consult", "assigned", "close"): ALL_HOLDERS,
     ("consult", "registered", "answer"): ALL_HOLDERS,
@@ -734,6 +733,28 @@ def test_an_answer_does_not_close_a_case_whose_resident_is_still_to_be_called() 
     assert (closed.clocks, closed.next_deadline, closed.is_open) == ((), None, False)
     assert closed.left[Tier.GRID] == closed.closed_at == NOON
     assert closed.on_time["callback"]
+
+
+def test_where_no_street_is_known_whoever_has_it_answers_and_it_can_be_closed() -> None:
+    case = opened(sure(BUS, DISTRICT))
+    assert case.office is not None
+    owed = case.clock("reply")
+    assert owed is not None
+    assert (owed.owner_division, owed.owner_office) == (case.holder, case.office)
+    lead = Actor("somebody", frozenset({"department_officer"}), case.holder, case.office)
+    other = Actor("somebody", frozenset({"department_officer"}), case.holder, "education")
+    assert "reply" in allowed_actions(case, lead)
+    assert "reply" not in allowed_actions(case, other)
+    case = resolved(done(case, "reply", lead))
+    assert done(case, "close").stage == "closed"
+    # Where there is a street its cadre answers, and nobody who happens to have the case.
+    in_a_street = opened(sure(BUS, GRID))
+    for role in get_args(Role):
+        assert ("reply" in allowed_actions(in_a_street, officer(CITY, role))) == (
+            role == "street_cadre"
+        )
+    assert refused(in_a_street, "reply", officer(DISTRICT)) == "not_allowed_now"
+    assert refused(in_a_street, "reply", officer(CITY, "auditor")) == "not_your_role"
 
 
 def test_a_question_is_closed_by_its_answer_even_at_the_desk() -> None:

@@ -181,8 +181,19 @@ SERVICE = TrackTable(
         *WITH_TASKS,
         # What only starts in the grid goes to its lead office once somebody was there.
         Step("verify", HELD, AFTER_A_LOOK, GRID_TEAM, where="place", fulfils=("verify",)),
-        Step("reply", UNRESOLVED, (), CADRES, where="place", fulfils=("reply",)),
-        Step("reply", RESOLVED, LAST_ANSWER, CADRES, where="place", fulfils=("reply",)),
+        # A cadre of the street answers; where the place is in no street, whoever has it does.
+        *(
+            Step(
+                "reply",
+                stages,
+                targets,
+                CADRES | HOLDERS,
+                where="place",
+                guards=("may_answer",),
+                fulfils=("reply",),
+            )
+            for stages, targets in ((UNRESOLVED, ()), (RESOLVED, LAST_ANSWER))
+        ),
         Step(
             "close", RESOLVED, ("closed",), HOLDERS, guards=("by_another",), fulfils=("callback",)
         ),

@@ -33,7 +33,12 @@ def why_not(case: Case, step: Step, actor: Actor) -> str | None:
 
 def has_to(case: Case, task: Task, actor: Actor) -> bool:
     """Whether it is for the actor to do something about a task now: he owns its clock."""
-    clock = case.clock(task.clock)
+    return owns(case, task.clock, actor)
+
+
+def owns(case: Case, name: str, actor: Actor) -> bool:
+    """Whether a clock runs, and it is for the actor to do what it asks."""
+    clock = case.clock(name)
     if clock is None:
         return False
     roles = STANDS_FOR.get(clock.owner_role, frozenset({clock.owner_role}))
@@ -99,6 +104,10 @@ GUARDS: Final[Mapping[Guard, tuple[Callable[[Case, Actor], bool], str]]] = {
     "by_another": (
         lambda case, actor: actor.subject != case.resolved_by,
         "another person than who resolved it must look before it is closed",
+    ),
+    "may_answer": (
+        lambda case, actor: "street_cadre" in actor.roles or owns(case, "reply", actor),
+        "a cadre of the street answers: only where the place lies in no street its holder does",
     ),
     "somebody_to_call": (
         lambda case, _: case.contact,
