@@ -108,6 +108,8 @@ def plain_view(case: Case, policies: Policies, now: datetime) -> dict[str, Any]:
     """The case in words that need no code book."""
     row = policies.of(case.policy).categories.get(case.category or "")
     plain: dict[str, Any] = CASE.dump_python(case, mode="json", include=SHOWN_AS_IT_IS)
+    for shown, task in zip(plain["tasks"], case.tasks, strict=True):
+        shown |= task.strange
     return plain | {
         "category_name": None if row is None else {"zh": row.zh, "en": row.en},
         "holder": unit_view(case.holder, case, policies)
