@@ -12,7 +12,6 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from services.router.decisions.case import (
     Case,
@@ -32,6 +31,7 @@ from services.router.decisions.commands import (
     Republish,
     Supplement,
 )
+from services.router.decisions.unknown import UnreadableCase
 from services.router.decisions.workflow import decide
 from services.router.decisions.workflow.newer import NOT_OURS
 from services.router.handlers.petitions import replay
@@ -215,11 +215,14 @@ def test_what_is_strange_is_carried_or_the_command_is_refused(
     assert as_it_stood([orjson.dumps(said), changed_fields(case, after)]) == after
 
 
-def test_what_no_case_can_do_without_is_not_guessed() -> None:
+def test_what_no_case_can_do_without_is_not_guessed_and_not_told() -> None:
     said = orjson.loads(document(LIVES["opened"]))
-    for change in ({"stage": "dreaming"}, {"clocks": [PROBE | {"name": "x", "on_breach": "sing"}]}):
-        with pytest.raises(ValidationError):
-            case_of(orjson.dumps(said | change))
+    with pytest.raises(UnreadableCase, match=r"stage$") as told:
+        case_of(orjson.dumps(said | {"stage": "Li Si"}))
+    assert "Li Si" not in str(told.value)
+    assert told.value.__context__ is None
+    with pytest.raises(UnreadableCase, match="on_breach"):
+        case_of(orjson.dumps(said | {"clocks": [PROBE | {"name": "x", "on_breach": "sing"}]}))
 
 
 # ---------------------------------------------------------------- over the real PostgreSQL

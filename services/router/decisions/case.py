@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from services.router.decisions.tasks import Task, Whistle
 from services.router.decisions.unknown import (
@@ -304,30 +305,31 @@ def document(case: Case) -> str:
 
 
 def case_of(document: bytes | str) -> Case:
-    """The case that was kept so, by this version, an older or a newer one.
+    """The case that was kept so, by this version, an older or a newer one. Raises `UnreadableCase`.
 
-    Raises `ValidationError` for one whose clocks, or what every case has, this version cannot read.
+    That is one whose clocks, or what every case has, this version cannot read.
     """
     try:
         return CASE.validate_json(document)
     except ValidationError as wrong:
-        return with_unknown(document, wrong)
-
-
-def with_unknown(document: bytes | str, wrong: ValidationError) -> Case:
-    """The case of a document that says more than this version knows. Raises `ValidationError`."""
-    plain: dict[str, Any] = orjson.loads(document)
-    if not set_aside(plain, wrong.errors(include_url=False, include_input=False), MAY_LACK):
-        raise wrong
-    return CASE.validate_python(plain)
+        errors = wrong.errors(include_url=False, include_input=False)
+    return with_unknown(document, errors)
 
 
 def case_with(whole: Mapping[str, object]) -> Case:
-    """The case of these fields, as `changed_fields` wrote them."""
+    """The case of these fields, as `changed_fields` wrote them. Raises `UnreadableCase`."""
     try:
         return CASE.validate_python(whole)
     except ValidationError as wrong:
-        return with_unknown(orjson.dumps(whole), wrong)
+        errors = wrong.errors(include_url=False, include_input=False)
+    return with_unknown(orjson.dumps(whole), errors)
+
+
+def with_unknown(document: bytes | str, wrong: Sequence[ErrorDetails]) -> Case:
+    """The case of a document that says more than this version knows. Raises `UnreadableCase`."""
+    plain: dict[str, Any] = orjson.loads(document)
+    set_aside(plain, wrong, MAY_LACK)
+    return CASE.validate_python(plain)
 
 
 def duties(case: Case) -> list[Duty]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Unknown: TypeAlias = Annotated[Mapping[str, object] | None, Field(exclude=True)]
 """By its key, what this version cannot read; None where it can read all."""
-NOTHING_ELSE: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
+NOTHING_ELSE: Final = ConfigDict(extra="forbid")
 """Of what is kept: a key that is not known is found, and not passed over."""
 STAND_INS: Final[Mapping[str, str]] = {"kind": "copy", "state": "withdrawn"}
 """A task of a kind or in a state that this version does not know is as one that is over: nobody
@@ -27,12 +27,20 @@ PARTS: Final = ("clocks", "tasks", "pause", "extension", "whistle")
 """What in a document carries unknown keys of its own: lists, and single ones."""
 
 
+class UnreadableCase(ValueError):
+    """A document without what every case has, as this version knows it; says where, not what."""
+
+    def __init__(self, wrong: Sequence[ErrorDetails]) -> None:
+        places = (".".join(map(str, error["loc"])) for error in wrong)
+        super().__init__(f"this version cannot read a case: {', '.join(places)}")
+
+
 def set_aside(
     document: dict[str, Any], wrong: Sequence[ErrorDetails], may_lack: Collection[str]
-) -> bool:
-    """Put aside, in the document itself, what is wrong with it; False where that is no way out.
+) -> None:
+    """Put aside, in the document itself, what is wrong with it.
 
-    `may_lack` are the keys that a document may do without.
+    `may_lack` are the keys that a document may do without. Raises `UnreadableCase`.
     """
     for error in wrong:
         path, name = error["loc"][:-1], error["loc"][-1]
@@ -43,8 +51,7 @@ def set_aside(
         elif (key := error["loc"][0]) in may_lack and key != "clocks":
             put_aside(document, key)
         else:
-            return False
-    return True
+            raise UnreadableCase(wrong)
 
 
 def at(document: Any, path: Sequence[int | str]) -> Any:
