@@ -65,5 +65,12 @@ def judged(
     after = decision.case
     if STANDS(after) != STANDS(known):
         return NOT_OURS
+
+    def was_set(key: str) -> bool:
+        # What this step says is newer than what could not be read.
+        return getattr(after, key, None) != getattr(known, key, None)
+
     left_out = tuple(one for one in case.clocks if one.name in strange)
-    return replace(decision, case=but(after, clocks=(*after.clocks, *left_out)))
+    unread = {key: said for key, said in (case.unknown or {}).items() if not was_set(key)}
+    after = but(after, clocks=(*after.clocks, *left_out), unknown=unread or None)
+    return replace(decision, case=after)
