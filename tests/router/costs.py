@@ -10,10 +10,44 @@ from typing import Any
 
 import orjson
 from asyncpg.connection import LoggedQuery
+from pydantic import SecretStr
 
-from shared.postgres import Transaction
+from services.router.__main__ import SERVICE
+from services.router.handlers.policies import Policies
+from shared.postgres import Pool, Transaction
+from shared.service import Process
+from shared.settings import Settings
+from tests.router.events import Connection
+
+SECRET = "a key of a test that is long enough"
 
 READS = ("select", "with", "delete", "update", "insert")
+
+
+class Listening:
+    """A process of the router whose statements are kept; of COPY the driver does not tell."""
+
+    def __init__(self, pool: Pool, policies: Policies) -> None:
+        settings = Settings(database_url=SecretStr("unused"), token_secret=SecretStr(SECRET))
+        self.process = Process(SERVICE, settings, settings.clock(), pool, state=policies)
+        self.policies = policies
+        self.said: list[LoggedQuery] = []
+
+    async def listen(self, connection: Connection) -> None:
+        """Keep what this connection says."""
+        connection.add_query_logger(self.said.append)
+
+    async def rows_read(self) -> Counter[str]:
+        """The rows of each table that were read; they are read again, and nothing is changed."""
+        await asyncio.sleep(0)
+        said = tuple(self.said)
+        async with self.process.pool.acquire() as connection:
+            undone = connection.transaction()
+            await undone.start()
+            try:
+                return await rows_read(connection, said)
+            finally:
+                await undone.rollback()
 
 
 @asynccontextmanager

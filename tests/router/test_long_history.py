@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
-import asyncpg
 import httpx
 import pytest
-from asyncpg.connection import LoggedQuery
-from pydantic import SecretStr
 
 from services.router import store
-from services.router.__main__ import SERVICE
 from services.router.api.steps import BEGINNING, LOOKED_AT, stood
 from services.router.decisions.case import after_each, case_of
 from services.router.decisions.policy import Role
 from services.router.decisions.workflow import may_know
-from services.router.handlers.policies import Policies
 from services.router.handlers.steps import KEPT_WHOLE
 from shared.divisions import CITY
-from shared.http import create_app
 from shared.postgres import Pool, transaction
-from shared.service import Process
-from shared.settings import Settings
-from tests.router.conftest import MIGRATIONS, SECRET
-from tests.router.costs import rows_read
+from tests.router.conftest import MIGRATIONS
+from tests.router.costs import Listening
 from tests.router.events import (
     Router,
     Said,
@@ -74,38 +64,6 @@ async def lived(router: Router, client: httpx.AsyncClient, n: int) -> None:
         at = seq + 1
 
 
-class Asking:
-    """A client of a router whose statements are kept."""
-
-    def __init__(self, client: httpx.AsyncClient, pool: Pool) -> None:
-        self.client, self.pool = client, pool
-        self.said: list[LoggedQuery] = []
-
-    async def read(self, path: str) -> tuple[Any, Counter[str]]:
-        """What is answered, and the rows that were read for it."""
-        self.said.clear()
-        answer = await asked(self.client, path)
-        said = [one for one in self.said if " history" in one.query]
-        async with transaction(self.pool) as tx:
-            await tx.execute("analyze history")
-            return answer, await rows_read(tx, said)
-
-
-@pytest.fixture
-async def asking(router_dsn: str, policies: Policies, pool: Pool) -> AsyncIterator[Asking]:
-    settings = Settings(database_url=SecretStr(router_dsn), token_secret=SecretStr(SECRET))
-
-    async def listened(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        connection.add_query_logger(kept.said.append)
-
-    async with asyncpg.create_pool(router_dsn, min_size=0, max_size=2, init=listened) as spoken:
-        process = Process(SERVICE, settings, settings.clock(), spoken, state=policies)
-        transport = httpx.ASGITransport(create_app(process, SERVICE.routes))
-        async with httpx.AsyncClient(transport=transport, base_url="http://router") as client:
-            kept = Asking(client, pool)
-            yield kept
-
-
 async def all_of(client: httpx.AsyncClient, part: str, limit: int) -> list[Any]:
     """What all pages hold, one after the other."""
     found: list[Any] = []
@@ -122,17 +80,25 @@ async def all_of(client: httpx.AsyncClient, part: str, limit: int) -> list[Any]:
 
 @pytest.mark.parametrize("n", [SHORT, LONG])
 async def test_the_rows_that_are_read_do_not_grow_with_the_history(
-    asking: Asking, router: Router, client: httpx.AsyncClient, n: int
+    listening: Listening,
+    asking: httpx.AsyncClient,
+    router: Router,
+    client: httpx.AsyncClient,
+    n: int,
 ) -> None:
     await lived(router, client, n)
     [case] = (await cases(router.pool)).values()
+    async with router.pool.acquire() as connection:
+        await connection.execute("vacuum analyze")
     begun = case.received_at + timedelta(seconds=1)
     most = LOOKED_AT + 2 * KEPT_WHOLE + 10
     for part in PAGES:
         path = f"/cases/{A}/{part}"
         pages = 0
         while True:
-            answer, read = await asking.read(path)
+            listening.said.clear()
+            answer = await asked(asking, path)
+            read = await listening.rows_read()
             assert 0 < read["history"] <= most, (part, pages)
             pages += 1
             if answer["cursor"] is None:
@@ -141,8 +107,9 @@ async def test_the_rows_that_are_read_do_not_grow_with_the_history(
         assert pages >= n // LOOKED_AT
     for at in (begun, datetime.now(UTC)):
         path = f"/cases/{A}?at={at.isoformat().replace('+00:00', 'Z')}"
-        _, read = await asking.read(path)
-        assert 0 < read["history"] <= most
+        listening.said.clear()
+        await asked(asking, path)
+        assert 0 < (await listening.rows_read())["history"] <= most
 
 
 async def test_nothing_of_a_long_history_is_left_out(
