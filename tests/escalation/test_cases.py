@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from uuid import UUID
 
+import orjson
+
 from services.escalation.decisions import next_at
 from services.escalation.handlers import handle, sweep_once
 from services.escalation.store import armed
@@ -57,6 +59,27 @@ async def test_a_snapshot_is_kept_as_it_was_said(tx: Transaction) -> None:
     assert [one.name for one in kept.clocks] == ["reply", "sign"]
     assert kept.clocks[0].warn == (12 * HOUR, 19 * HOUR, 23 * HOUR)
     assert await tx.fetchval("select next_at from armed") == at(12 * HOUR) == next_at(kept)
+
+
+async def test_what_a_newer_version_remembers_of_a_clock_is_kept(tx: Transaction) -> None:
+    await handle(batch(heard(1, case(clock(), sign_clock()))), tx, at(0))
+    await sweep_once(tx, at(25 * MINUTE))
+    packed = await tx.fetchval("select clocks from armed")
+    clocks = [[*values, "later", 7] for values in orjson.loads(packed)]
+    given = [["verify", 0, 1, "later"]]
+    await tx.execute(
+        "update armed set clocks = $1, given = $2",
+        orjson.dumps(clocks).decode(),
+        orjson.dumps(given).decode(),
+    )
+    # Swept, told of again, and stopped: each time it is written anew.
+    await sweep_once(tx, at(31 * MINUTE))
+    await handle(batch(heard(2, case(clock(due=26 * HOUR)))), tx, at(HOUR))
+    row = await tx.fetchrow("select clocks, given from armed")
+    assert row is not None
+    [[name, *_, n, word, number]] = orjson.loads(row["clocks"])
+    assert (name, n, word, number) == ("reply", 0, "later", 7)
+    assert orjson.loads(row["given"]) == [*given, ["sign", 0, 1, "later", 7]]
 
 
 async def test_a_case_that_was_kept_before_clocks_had_offices_goes_on(tx: Transaction) -> None:

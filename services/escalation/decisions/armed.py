@@ -29,7 +29,8 @@ class Clock(NamedTuple):
 
     `warned`: how many of its marks were given since `started`. `fired`: the breach of this
     generation was handled. `repeats`: how many times `repeat` had passed after `due` when it was
-    last looked at. Marks are counted, not named: a pause or an extension moves them.
+    last looked at. Marks are counted, not named: a pause or an extension moves them. `later`: what
+    a newer version remembers of it; this one keeps that as it is.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Clock(NamedTuple):
     warned: int = 0
     fired: bool = False
     repeats: int = 0
+    later: tuple[object, ...] = ()
 
 
 class Given(NamedTuple):
@@ -55,6 +57,7 @@ class Given(NamedTuple):
     name: str
     started: Milliseconds
     warned: int
+    later: tuple[object, ...] = ()
 
 
 class Accused(NamedTuple):
@@ -112,7 +115,7 @@ def arm(before: Armed | None, news: News) -> Armed:
         armed_clock(clock, case, running.pop(clock.name, None), given.pop(clock.name, None))
         for clock in (case.clocks if is_open else ())
     ]
-    stopped = [Given(c.name, c.started, c.warned) for c in running.values() if c.warned]
+    stopped = [Given(c.name, c.started, c.warned, c.later) for c in running.values() if c.warned]
     return Armed(
         case_id=news.case_id,
         order=news.order,
@@ -153,6 +156,7 @@ def armed_clock(
         warned,
         running.fired if running and same else False,
         running.repeats if running and same else 0,
+        remembered.later if remembered else (),
     )
 
 

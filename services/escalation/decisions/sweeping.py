@@ -90,4 +90,5 @@ def breached(clock: Clock, at: Milliseconds) -> Clock:
 
 def done(clock: Clock, warned: int, repeats: int | None = None) -> Clock:
     """The clock with what was done about it; `repeats` once its breach was handled."""
-    return Clock._make((*clock[:MEMORY], warned, repeats is not None, repeats or 0))
+    fired = repeats is not None
+    return Clock._make((*clock[:MEMORY], warned, fired, repeats or 0, clock.later))

@@ -11,6 +11,7 @@ pausing    promises stand still, or have more time             ending     to its
 wording    what the resident is told, in words of one's own or of a template
 whistling  the whistle, and joint conferences                  tasking    what others are to do
 answering  what they say of it                                 tidying    tasks that are void
+newer      a case of which only a newer version knows all
 """
 
 from datetime import datetime
@@ -37,6 +38,7 @@ from services.router.decisions.workflow.access import (
     may_read,
 )
 from services.router.decisions.workflow.ending import rated
+from services.router.decisions.workflow.newer import is_strange, judged
 from services.router.decisions.workflow.officers import by_officer, tidily
 from services.router.decisions.workflow.opening import opened
 from services.router.decisions.workflow.orders import answer
@@ -51,8 +53,18 @@ def decide(
     """What a command makes of a case. Every change goes through here.
 
     A case lives under the divisions of the day on which its petition was received, and with the
-    offices of today: one that is gone is given nothing any more.
+    offices of today: one that is gone is given nothing any more. Of a case that only a newer
+    version knows whole, what that alone can judge is refused.
     """
+    if case is None or not is_strange(case, policy):
+        return decided(case, command, actor, policy, now)
+    return judged(case, command, policy, lambda known: decided(known, command, actor, policy, now))
+
+
+def decided(
+    case: Case | None, command: Command, actor: Actor, policy: Policy, now: datetime
+) -> Decision:
+    """The same of a case that this version knows."""
     if isinstance(command, Open):
         if case is not None:
             return Refused("stale", "the case is open already")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from services.router.decisions import clocks
@@ -84,7 +85,7 @@ def on_grant_extension(before: Case, after: Case, _: GrantExtension, given: Give
         return Refused("not_your_role", "who asks for more time does not grant it to himself")
     if promised is None or asked.until <= promised.due_at:
         return Refused("not_allowed_now", "the final reply has as much time already: decline it")
-    asked = Extension(asked.until, asked.until - promised.due_at, asked.asked_by, asked.asked_at)
+    asked = replace(asked, by=asked.until - promised.due_at)
     after = clocks.extended(after, asked, given.policy, given.now)
     detail = {"until": asked.until}
     return stepped(before, after, "extended", "Petition Regs 34/grant", (), detail)
