@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 import services.router
 from services.escalation.decisions import (
     MOST_REMINDERS,
+    PATIENCE,
     Accused,
     Armed,
     Desk,
@@ -25,6 +27,7 @@ from services.escalation.decisions import (
     counted_as,
     digests,
     next_at,
+    noted_by,
     pause_after,
     raised,
     sweep,
@@ -138,8 +141,8 @@ def test_after_downtime_only_the_latest_mark_is_told() -> None:
         pytest.param(
             {"on_breach": "remind", "owner_division": "city", "owner_role": "hotline_agent"},
             [],
-            [("reply", "reminder", "city")],
-            id="nobody stands above the city",
+            [("reply", "reminder", "city"), ("reply", "reminder", "city")],
+            id="in the city its dispatcher stands above the others",
         ),
         pytest.param(
             {"on_breach": "lapse"}, [], [("reply", "reminder", STREET)], id="lapse: its owner"
@@ -222,12 +225,12 @@ def test_reminders_are_repeated_as_reminders() -> None:
     ]
 
 
-def test_reminders_end_in_one_card_for_the_level_above() -> None:
-    sweeps = swept_at(armed(sign_clock(warn=())), 0.5, 1.5, 2.5, 3.4, 3.5, 4.5, 100)
+def test_reminders_end_in_cards_for_the_level_above_without_end() -> None:
+    sweeps = swept_at(armed(sign_clock(warn=())), 0.5, 1.5, 2.5, 3.4, 3.5, 10.4, 10.5, 17.5, 1000)
     both = [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)]
     card = [("sign", "supervision", COMMUNITY)]
-    assert [told(one) for one in sweeps] == [both, both, both, [], card, [], []]
-    assert next_at(sweeps[4].armed) is None
+    assert [told(one) for one in sweeps] == [both, both, both, [], card, [], card, card, card]
+    assert next_at(sweeps[4].armed) == at(HOUR // 2 + (MOST_REMINDERS + PATIENCE) * HOUR)
 
 
 def test_another_generation_is_reminded_of_from_the_first() -> None:
@@ -238,17 +241,68 @@ def test_another_generation_is_reminded_of_from_the_first() -> None:
     assert reasons == [["reminder"]] * 3 + [["supervision"], []]
 
 
+@pytest.mark.parametrize(
+    ("one", "noted_at", "again", "then"),
+    [
+        pytest.param(sign_clock(warn=()), 1, 10.5, COMMUNITY, id="reminded: a card above"),
+        pytest.param(sign_clock(warn=()), 20, 26.5, COMMUNITY, id="a card: the next card"),
+        pytest.param(clock(warn=()), 25, 24 * 8, DISTRICT, id="supervised: again"),
+        pytest.param(clock(warn=()), 24 * 9, 24 * 16, DISTRICT, id="supervised again: again"),
+    ],
+)
+def test_who_takes_note_stops_the_chain_until_his_note_lapses(
+    one: ClockSnapshot, noted_at: float, again: float, then: str
+) -> None:
+    *_, last = swept_at(armed(one), one.due / HOUR, noted_at)
+    desk = Desk(DISTRICT, "district_dispatcher")
+    digest = Digest(desk, one.name, "reminder", 1, at(one.due), (CASE,))
+    when = at(int(noted_at * HOUR))
+    quiet = noted_by(desk, digest, last.armed, when, when)
+    early, later = swept_at(quiet, again - 0.1, again)
+    assert told(early) == []
+    assert (one.name, "supervision", then) in told(later)
+    changed = one.model_copy(update={"generation": 2, "due": one.due + 1})
+    anew = arm(quiet, news(2, case(changed)))
+    assert next_at(anew) == at(one.due + 1), "another generation is told from the first"
+
+
+@pytest.mark.parametrize(
+    ("desk", "fields"),
+    [
+        pytest.param(Desk(GRID, "grid_head"), {"reason": "warning"}, id="only warned"),
+        pytest.param(Desk(GRID, "grid_head"), {"clock": "verify"}, id="another promise"),
+        pytest.param(Desk("210202", "district_dispatcher"), {}, id="not above the owner"),
+        pytest.param(Desk(GRID, "department_officer", "lighting"), {}, id="another office"),
+    ],
+)
+def test_whose_note_changes_nothing(desk: Desk, fields: dict[str, Any]) -> None:
+    (late,) = swept_at(armed(sign_clock(warn=())), 1)
+    digest = Digest(desk, "sign", "reminder", 1, at(30 * MINUTE), (CASE,))
+    assert noted_by(desk, replace(digest, **fields), late.armed, at(HOUR), at(HOUR)) == late.armed
+    own = Desk(GRID, "grid_head")
+    assert noted_by(own, digest, late.armed, at(MINUTE), at(HOUR)) == late.armed, "posted before"
+    assert noted_by(own, digest, late.armed, at(HOUR), at(HOUR)) != late.armed
+
+
 def test_when_the_time_of_reminders_is_over_at_once_the_owner_gets_the_card_too() -> None:
     late, later = swept_at(armed(sign_clock()), 4, 100)
     assert told(late) == [("sign", "supervision", GRID), ("sign", "supervision", COMMUNITY)]
-    assert (told(later), next_at(late.armed)) == ([], None)
+    assert told(later) == [("sign", "supervision", COMMUNITY)]
 
 
-def test_the_city_gets_its_own_card() -> None:
-    of_the_city = sign_clock(owner_division="city", owner_role="hotline_agent", warn=())
+@pytest.mark.parametrize(
+    ("role", "reminded", "card"),
+    [
+        ("hotline_agent", ["hotline_agent", "city_dispatcher"], ["city_dispatcher"]),
+        ("city_dispatcher", ["city_dispatcher"], ["city_dispatcher"]),
+    ],
+)
+def test_the_card_of_the_city_is_its_dispatchers(
+    role: str, reminded: list[str], card: list[str]
+) -> None:
+    of_the_city = sign_clock(owner_division="city", owner_role=role, warn=())
     sweeps = swept_at(armed(of_the_city), 0.5, 1.5, 2.5, 3.5, 4.5)
-    of_all = [[(reason, division) for _, reason, division in told(one)] for one in sweeps]
-    assert of_all == [[("reminder", "city")]] * 3 + [[("supervision", "city")], []]
+    assert [[n.desk.role for n in one.notices] for one in sweeps] == [*[reminded] * 3, card, []]
 
 
 def test_the_policy_of_the_city_asks_for_as_many_reminders_as_are_counted_to() -> None:
@@ -355,7 +409,8 @@ def test_a_digest_names_the_longest_overdue_twenty() -> None:
         "reminder",
     )
     assert (digest.count, digest.oldest_due_at) == (30, at(MINUTE))
-    assert [case_id.int for case_id in digest.cases] == list(range(29, 9, -1))
+    assert [case_id.int for case_id in digest.named] == list(range(29, 9, -1))
+    assert [case_id.int for case_id in digest.cases] == list(range(29, -1, -1))
 
 
 def test_digests_are_apart_by_office_clock_and_reason() -> None:

@@ -42,6 +42,7 @@ from tests.escalation.stories import (
     heard,
     notices_in,
     relayed,
+    sign_clock,
 )
 from tests.escalation.test_figures import gauge
 
@@ -120,6 +121,24 @@ async def test_who_takes_note_in_time_hears_no_more_of_it(tx: Transaction) -> No
     await warned(tx)
     await note(tx, STREET)
     assert (await raise_once(tx, at(300 * HOUR))).taken == 0
+
+
+async def test_a_note_stops_the_reminders_of_a_case_and_the_earlier_notices_of_them(
+    tx: Transaction,
+) -> None:
+    ids = [CASE, UUID(int=2)]
+    await handle(batch(*(heard(1, case(sign_clock()), one) for one in ids)), tx, at(0))
+    await sweep_once(tx, at(HOUR))
+    await handle(batch(heard(2, case(), ids[1])), tx, at(HOUR))
+    await sweep_once(tx, at(2 * HOUR))
+    await note(tx, GRID)
+    waiting = await notices.newest(tx, GRID, None, None, None, 9, everything=False)
+    assert [one.digest.count for one in waiting] == [2], "it tells of another case too"
+    await relayed(tx)
+    assert await sweep_once(tx, at(10 * HOUR)) == 0
+    assert await sweep_once(tx, at(11 * HOUR)) == 1
+    (card,) = notices_in(await relayed(tx))
+    assert (card.division, card.reason, card.cases) == (COMMUNITY, "supervision", (CASE,))
 
 
 async def test_it_rises_past_whoever_is_accused_meanwhile(tx: Transaction) -> None:

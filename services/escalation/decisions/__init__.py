@@ -3,6 +3,7 @@
 from services.escalation.decisions.access import may_see
 from services.escalation.decisions.armed import (
     MOST_REMINDERS,
+    PATIENCE,
     Accused,
     Armed,
     Clock,
@@ -31,6 +32,7 @@ from services.escalation.decisions.notices import (
     Notice,
     Reason,
     digests,
+    noted_by,
     raised,
     title,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "MOST_REMINDERS",
     "NO_TIER",
     "OUTCOMES",
+    "PATIENCE",
     "RISES_AFTER",
     "Accused",
     "Action",
@@ -78,6 +81,7 @@ __all__ = [
     "moment",
     "next_at",
     "next_of",
+    "noted_by",
     "order_id",
     "pause_after",
     "promoted_to",

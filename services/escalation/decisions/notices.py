@@ -8,12 +8,21 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-from services.escalation.decisions.armed import Accused, Armed, Clock, is_told_enough, moment
+from services.escalation.decisions.armed import (
+    MILLISECOND,
+    Accused,
+    Armed,
+    Clock,
+    is_told_enough,
+    moment,
+    noted,
+)
 from shared.divisions import CITY, dispatcher_of, is_within, parent
 from shared.events import promise_of
 
 Reason: TypeAlias = Literal["warning", "reminder", "supervision"]
 DIGEST_CASES: Final = 20
+"""So many cases, the longest overdue, a digest tells others by name."""
 
 RISES_AFTER: Final = timedelta(hours=24)
 """Promise time in which somebody takes note of a notice; then it goes one level up.
@@ -57,8 +66,9 @@ class Notice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The notices of one sweep to one desk about one clock; the oldest cases by name.
+    """The notices of one sweep to one desk about one clock; the longest overdue case first.
 
+    `cases`: all of them; what an older version posted knows the first of `count` only.
     `raised_from`: the notice that stood below and that nobody took note of; the first of them, if
     it was raised several times.
     """
@@ -70,6 +80,11 @@ class Digest:
     oldest_due_at: datetime
     cases: tuple[UUID, ...]
     raised_from: UUID | None = None
+
+    @property
+    def named(self) -> tuple[UUID, ...]:
+        """The cases that others are told by name."""
+        return self.cases[:DIGEST_CASES]
 
 
 def breach_reason(clock: Clock) -> Reason | None:
@@ -83,7 +98,7 @@ def breach_reason(clock: Clock) -> Reason | None:
 def repeat_reason(clock: Clock) -> Reason:
     """What offices are told when `repeat` has passed once more, as this clock remembers.
 
-    A supervised breach without end, as long as it lasts; reminders end in one card. [policy]
+    A breach is never left in silence: after the reminders there are cards, without end. [policy]
     """
     is_reminder = clock.on_breach == "remind" and not is_told_enough(clock)
     return "reminder" if is_reminder else "supervision"
@@ -92,7 +107,7 @@ def repeat_reason(clock: Clock) -> Reason:
 def notices_of(armed: Armed, clock: Clock, reason: Reason | None) -> list[Notice]:
     """Who is told: the owner of the clock, and of what is late the level above too. [policy]
 
-    The card that ends the reminders is for the level above only, once the owner was reminded.
+    The cards after the reminders are for the level above only, once the owner was reminded.
     """
     if reason is None:
         return []
@@ -114,9 +129,10 @@ def above(owner: Desk, reason: Reason) -> list[Desk]:
     Above a division it is the next division. Above an office it is the desk of the division that
     it serves: the street commands its departments. A breach that lasts is supervised from outside
     too, by the next division: else a case at the top would be known to its own district only.
-    [ours] Nobody stands above the city.
+    [ours] Nobody stands above the city, but its dispatcher above the others there.
     """
-    commands = [] if owner.office is None else [desk_of(owner.division)]
+    at_the_top = owner.division == CITY and owner != desk_of(CITY)
+    commands = [desk_of(owner.division)] if owner.office is not None or at_the_top else []
     outside = owner.office is None or reason == "supervision"
     if not outside or owner.division == CITY:
         return commands
@@ -151,7 +167,7 @@ def digests(notices: Iterable[Notice]) -> list[Digest]:
     made = []
     for desk, clock, reason in sorted(groups, key=in_order):
         told = sorted((due_at, case_id) for case_id, due_at in groups[desk, clock, reason].items())
-        cases = tuple(case_id for _, case_id in told[:DIGEST_CASES])
+        cases = tuple(case_id for _, case_id in told)
         made.append(Digest(desk, clock, reason, len(told), told[0][0], cases))
     return made
 
@@ -163,7 +179,7 @@ def in_order(group: tuple[Desk, str, Reason]) -> tuple[str, ...]:
 
 
 def raised(id_: UUID, digest: Digest, accused: Iterable[Accused]) -> Digest | None:
-    """What the desk above is told because nobody took note of this notice; None at the city.
+    """What the desk above is told because nobody took note of this notice; None at the top.
 
     `accused`: of the cases that it names. It goes past those above whom any of them accuses by now.
     """
@@ -174,6 +190,27 @@ def raised(id_: UUID, digest: Digest, accused: Iterable[Accused]) -> Digest | No
     for one in accused:
         desk = shielded(desk, one)
     return replace(digest, desk=desk, raised_from=digest.raised_from or id_)
+
+
+def noted_by(desk: Desk, digest: Digest, case: Armed, posted_at: datetime, at: datetime) -> Armed:
+    """The case after a desk took note, at `at`, of a digest that names it: its chain stops. [E9]
+
+    It stops for the promises that were broken by then, of owners at this desk or below it. Who
+    takes note of a warning has been warned; if the promise breaks all the same, he hears of it.
+    """
+    if digest.reason == "warning":
+        return case
+    offset = (at - case.started_at) // MILLISECOND
+    clocks = tuple(
+        noted(clock, offset)
+        if promise_of(clock.name) == digest.clock
+        and moment(case, clock.due) <= posted_at
+        and is_within(clock.owner_division, desk.division)
+        and desk.office in (None, clock.owner_office)
+        else clock
+        for clock in case.clocks
+    )
+    return case._replace(clocks=clocks)
 
 
 def title(digest: Digest) -> dict[str, str]:

@@ -11,7 +11,14 @@ from bisect import bisect_right
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, assert_never
 
-from services.escalation.decisions.armed import Armed, Clock, every_of, moment, next_of
+from services.escalation.decisions.armed import (
+    MILLISECOND,
+    Armed,
+    Clock,
+    every_of,
+    moment,
+    next_of,
+)
 from services.escalation.decisions.notices import (
     Notice,
     breach_reason,
@@ -21,7 +28,6 @@ from services.escalation.decisions.notices import (
 from services.escalation.decisions.orders import OrderGiven, action_of, order_of
 from shared.events import Milliseconds
 
-MILLISECOND: Final = timedelta(milliseconds=1)
 MEMORY: Final = Clock._fields.index("warned")
 
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import prometheus_client
 
-from services.escalation.decisions import RISES_AFTER, Accused, Digest, raised
+from services.escalation.decisions import RISES_AFTER, Accused, Digest, noted_by, raised
 from services.escalation.handlers.sayings import notice_saying
-from services.escalation.store import notices
+from services.escalation.store import armed, notices
 from services.escalation.store.notices import Acknowledged, Posted, Unheeded
 from shared import outbox, postgres, tally
 from shared.clock import Clock
@@ -51,11 +51,24 @@ async def post(
 
 
 async def acknowledge(tx: Transaction, posted: Posted, who: Acknowledged) -> Posted:
-    """The notice, acknowledged; the first person to do so stays. `posted` is locked by `tx`."""
+    """The notice, acknowledged; the first person to do so stays.
+
+    With it the earlier ones that told this desk of the same promise of these cases. Its cases are
+    quiet for a while. They are locked first, as by everybody who locks both.
+    """
+    digest = posted.digest
+    before = await armed.load(tx, digest.cases)
+    posted = await notices.take(tx, posted.id) or posted
     if posted.acknowledged is not None:
         return posted
-    await notices.acknowledge(tx, posted.id, who)
-    await tally.add(tx, Counter({("notices", posted.digest.reason): -1}))
+    reasons = await notices.acknowledge(tx, posted, who)
+    await tally.add(tx, Counter({("notices", reason): -n for reason, n in reasons.items()}))
+    after = [
+        noted_by(digest.desk, digest, one, posted.posted_at, who.at) for one in before.values()
+    ]
+    changed = [one for one in after if one != before[one.case_id]]
+    if changed:
+        await armed.save_swept(tx, changed)
     return posted._replace(acknowledged=who)
 
 

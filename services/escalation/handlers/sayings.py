@@ -47,7 +47,7 @@ def notice_saying(posted: Posted, order: Order, clock: str) -> Saying:
         reason=digest.reason,
         count=digest.count,
         oldest_due_at=digest.oldest_due_at,
-        cases=digest.cases,
+        cases=digest.named,
         raised_from=origin,
     )
     envelope = Envelope(

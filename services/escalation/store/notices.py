@@ -49,7 +49,7 @@ class Posted(NamedTuple):
             "reason": digest.reason,
             "count": digest.count,
             "oldest_due_at": digest.oldest_due_at,
-            "cases": [str(case_id) for case_id in digest.cases],
+            "cases": [str(case_id) for case_id in digest.named],
             "posted_at": self.posted_at,
             "raised_from": digest.raised_from and str(digest.raised_from),
         }
@@ -208,18 +208,38 @@ async def take(tx: Transaction, notice_id: UUID) -> Posted | None:
     return posted_of(row) if row else None
 
 
-async def acknowledge(tx: Transaction, notice_id: UUID, who: Acknowledged) -> None:
-    """A person took note of this one."""
-    await tx.execute(
+async def acknowledge(tx: Transaction, posted: Posted, who: Acknowledged) -> dict[str, int]:
+    """A person took note of this one, and so of the earlier ones of the same desk, promise and
+    cases; says how many those are, by reason."""
+    desk = posted.digest.desk
+    rows = await tx.fetch(
         """
-        update notices set acknowledged_at = $2, acknowledged_role = $3, acknowledged_by = $4
-        where id = $1
+        with noted as (
+            update notices
+            set acknowledged_at = $2, acknowledged_role = $3, acknowledged_by = $4
+            where id in (
+                select id from notices
+                where division = $5 and acknowledged_at is null
+                  and (id = $1 or role = $6 and office is not distinct from $7 and clock = $8
+                       and posted_at < $9 and cases <@ $10::uuid[] and count = cardinality(cases))
+                order by id for update
+            )
+            returning reason
+        )
+        select reason, count(*) as n from noted group by reason
         """,
-        notice_id,
+        posted.id,
         who.at,
         who.role,
         who.by,
+        desk.division,
+        desk.role,
+        desk.office,
+        posted.digest.clock,
+        posted.posted_at,
+        posted.digest.cases,
     )
+    return {row["reason"]: row["n"] for row in rows}
 
 
 # ---------------------------------------------------------------- raised
