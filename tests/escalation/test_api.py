@@ -222,7 +222,7 @@ async def test_a_notice_is_acknowledged_once_and_by_the_first(
         "role": "grid_head",
         "by": "officer-7",
     }
-    second = await client.post(path, headers=token(GRID, "grid_worker", subject="officer-8"))
+    second = await client.post(path, headers=token(GRID, "grid_head", subject="officer-8"))
     assert (second.status_code, second.json()) == (200, first.json())
     left = await asked(client, f"/notices/{GRID}", token(GRID))
     assert (left["unacknowledged"], left["notices"]) == ({}, []), "the earlier ones with it"
@@ -257,6 +257,9 @@ async def test_nobody_acknowledges_for_another_area(
     path = f"/notices/{newest['id']}/acknowledge"
     assert (await client.post(path, headers=token("210202"))).status_code == 403
     assert (await client.post(path, headers=token(GRID, "resident"))).status_code == 403
+    for division, role in ((GRID, "auditor"), (GRID, "grid_worker"), (COMMUNITY, "legal_adviser")):
+        answer = await client.post(path, headers=token(division, role))
+        assert (answer.status_code, answer.json()["type"][-13:]) == (403, "not-your-desk")
     unknown = await client.post(f"/notices/{UUID(int=9)}/acknowledge", headers=token("city"))
     assert unknown.status_code == 404
     left = await asked(client, f"/notices/{GRID}", token(GRID))

@@ -26,6 +26,7 @@ from services.escalation.decisions import (
     arm,
     counted_as,
     digests,
+    may_note,
     next_at,
     noted_by,
     pause_after,
@@ -35,6 +36,7 @@ from services.escalation.decisions import (
 )
 from shared.divisions import Tier
 from shared.events import CaseSnapshot, ClockSnapshot, derived_id
+from shared.identity import Actor
 from tests.escalation.stories import (
     CASE,
     COMMUNITY,
@@ -622,3 +624,51 @@ def test_a_case_counts_under_its_tier_and_its_earliest_promise(
     counted = counted_as(armed(*clocks))  # type: ignore[arg-type]
     minute = "" if due is None else f"{int(at(due).timestamp()) // 60:010d}/grid"
     assert counted == (("open", "grid"), ("due", minute))[: 1 if due is None else 2]
+
+
+# ---------------------------------------------------------------- who takes note
+
+OF_THE_CADRE = Desk(STREET, "street_cadre")
+
+
+@pytest.mark.parametrize(
+    ("desk", "division", "roles", "office", "noted_as"),
+    [
+        pytest.param(OF_THE_CADRE, STREET, ["street_cadre"], None, "street_cadre", id="told"),
+        pytest.param(
+            OF_THE_CADRE, STREET, ["street_dispatcher"], None, "street_dispatcher", id="its desk"
+        ),
+        pytest.param(
+            OF_THE_CADRE, DISTRICT, ["district_dispatcher"], None, "district_dispatcher", id="above"
+        ),
+        pytest.param(OF_THE_CADRE, "city", ["city_dispatcher"], None, "city_dispatcher", id="city"),
+        pytest.param(OF_THE_CADRE, STREET, ["auditor"], None, None, id="an auditor"),
+        pytest.param(OF_THE_CADRE, DISTRICT, ["street_cadre"], None, None, id="of nowhere"),
+        pytest.param(OF_THE_CADRE, DISTRICT, ["street_dispatcher"], None, None, id="not its own"),
+        pytest.param(OF_THE_CADRE, COMMUNITY, ["community_officer"], None, None, id="below"),
+        pytest.param(OF_THE_CADRE, "210202", ["district_dispatcher"], None, None, id="elsewhere"),
+        pytest.param(OF_THE_CADRE, STREET, ["street_cadre"], "lighting", None, id="an office"),
+        pytest.param(
+            OF_LIGHTING, STREET, ["department_officer"], "lighting", "department_officer",
+            id="the office",
+        ),
+        pytest.param(
+            OF_LIGHTING, DISTRICT, ["department_officer"], "lighting", "department_officer",
+            id="the office, whose district is larger",
+        ),
+        pytest.param(OF_LIGHTING, STREET, ["department_officer"], "drainage", None, id="another"),
+        pytest.param(OF_LIGHTING, STREET, ["department_officer"], None, None, id="of no office"),
+        pytest.param(
+            OF_LIGHTING, STREET, ["street_dispatcher"], None, "street_dispatcher",
+            id="who commands the office",
+        ),
+        pytest.param(
+            Desk(GRID, "grid_team"), GRID, ["grid_worker", "auditor"], None, "grid_worker",
+            id="one of the team",
+        ),
+    ],
+)  # fmt: skip
+def test_who_may_take_note_of_what_a_desk_is_told(
+    desk: Desk, division: str, roles: list[str], office: str | None, noted_as: str | None
+) -> None:
+    assert may_note(Actor("somebody", frozenset(roles), division, office), desk) == noted_as

@@ -1,6 +1,6 @@
 """What is armed, what is due, who is told. No I/O, no clock: same inputs, same decision."""
 
-from services.escalation.decisions.access import may_see
+from services.escalation.decisions.access import may_note, may_see
 from services.escalation.decisions.armed import (
     MOST_REMINDERS,
     PATIENCE,
@@ -76,6 +76,7 @@ __all__ = [
     "digests",
     "first_due",
     "foreseen",
+    "may_note",
     "may_see",
     "minute_of",
     "moment",

@@ -194,6 +194,20 @@ async def unacknowledged(
     return {row["reason"]: row["n"] for row in rows}
 
 
+async def find(tx: Transaction, notice_id: UUID) -> Posted | None:
+    """A notice as it is now."""
+    row = await tx.fetchrow(
+        """
+        select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
+               acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
+               pushed_at
+        from notices where id = $1
+        """,
+        notice_id,
+    )
+    return posted_of(row) if row else None
+
+
 async def take(tx: Transaction, notice_id: UUID) -> Posted | None:
     """A notice, locked until the transaction ends."""
     row = await tx.fetchrow(
