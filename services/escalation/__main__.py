@@ -37,6 +37,7 @@ SERVICE = Service(
         handlers.SWEEP,
         handlers.SAY_AGAIN,
         handlers.RAISE,
+        handlers.FORGET,
         handlers.PUSH,
         handlers.FIGURES,
         handlers.FORESEE,

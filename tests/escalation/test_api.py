@@ -163,6 +163,7 @@ async def test_a_unit_sees_its_notices_newest_first(
         "raised_from": None,
         "unheeded_at": None,
         "pushed_at": None,
+        "ended_at": None,
         "acknowledged": None,
     }
 

@@ -33,7 +33,7 @@ async def notices_of_unit(
         ),
     ] = None,
     everything: Annotated[
-        bool, Query(alias="all", description="the acknowledged ones too")
+        bool, Query(alias="all", description="those that were acknowledged, or ended, too")
     ] = False,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -69,6 +69,7 @@ def shown_notice(posted: Posted) -> dict[str, Any]:
     return posted.plain() | {
         "unheeded_at": posted.unheeded_at,
         "pushed_at": posted.pushed_at,
+        "ended_at": posted.ended_at,
         "acknowledged": taken and {"at": taken.at, "role": taken.role, "by": taken.by},
     }
 

@@ -25,6 +25,7 @@ from services.escalation.decisions.forecast import (
     promoted_to,
 )
 from services.escalation.decisions.notices import (
+    KEPT_FOR,
     MOST_PUSHES,
     RISES_AFTER,
     Desk,
@@ -47,6 +48,7 @@ from services.escalation.decisions.orders import (
 from services.escalation.decisions.sweeping import Swept, sweep
 
 __all__ = [
+    "KEPT_FOR",
     "MOST_PUSHES",
     "MOST_REMINDERS",
     "NO_TIER",

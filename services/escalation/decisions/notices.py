@@ -31,6 +31,9 @@ A day, as long as a reply may take: whatever the hour it was posted at, there wa
 What is urgent does not wait for it: its clock promotes. [ours]
 """
 
+KEPT_FOR: Final = timedelta(days=90)
+"""Promise time that a notice is kept for after it is over; a case's history stays. [ours]"""
+
 MOST_PUSHES: Final = 12
 """So often a notice is pushed in vain, in about six hours of wall time. [ours]"""
 

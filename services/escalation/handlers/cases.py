@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.escalation.decisions import Armed, News, answered, arm, counted_as
+from services.escalation.handlers.notices import end_of_closed
 from services.escalation.store import armed, orders
 from shared import hearing, tally
 from shared.events import CaseChanged
@@ -20,7 +21,7 @@ Change = tuple[Armed | None, Armed]
 async def handle(batch: Batch, tx: Transaction, now: datetime) -> None:
     """Arm the cases of a batch as their last snapshots say, and close the orders they answer.
 
-    Lateness is the sweep's to find: `now` decides nothing here.
+    Lateness is the sweep's to find: `now` (promise time) is only when the notices of a case end.
     """
     latest, answers, strange = read(batch)
     if strange:
@@ -45,6 +46,9 @@ async def handle(batch: Batch, tx: Transaction, now: datetime) -> None:
         answers += answered(old, after)
     if answers:
         await orders.delete(tx, answers)
+    closed = [after.case_id for old, after in updated if old.open and not after.open]
+    if closed:
+        await end_of_closed(tx, closed, now)
 
 
 def read(batch: Batch) -> tuple[dict[UUID, News], list[UUID], list[Unreadable]]:

@@ -27,7 +27,8 @@ class Posted(NamedTuple):
     """A digest in the list of its desk.
 
     `unheeded_at` (promise time): nobody had taken note in time, and it was raised if there is a
-    desk above. `pushed_at` (wall time): it got out by another way too.
+    desk above. `pushed_at` (wall time): it got out by another way too. `ended_at` (promise time):
+    what it tells of was over before anybody took note.
     """
 
     id: UUID
@@ -36,6 +37,12 @@ class Posted(NamedTuple):
     acknowledged: Acknowledged | None = None
     unheeded_at: datetime | None = None
     pushed_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it waits for nobody any more."""
+        return self.acknowledged is not None or self.ended_at is not None
 
     def plain(self) -> dict[str, Any]:
         """As others read it, in the list or pushed: no words, and no name of a person."""
@@ -56,10 +63,14 @@ class Posted(NamedTuple):
 
 
 class Unheeded(NamedTuple):
-    """A notice that stands too long. `heeded`: somebody below or above it took note meanwhile."""
+    """A notice that stands too long. `heeded`: somebody below or above it took note meanwhile.
+
+    `is_over`: none of its cases has that promise any more.
+    """
 
     posted: Posted
     heeded: bool
+    is_over: bool
 
 
 class Attempt(NamedTuple):
@@ -146,7 +157,7 @@ async def newest(
 ) -> list[Posted]:
     """A page of a division's list, or of one office's there, newest first.
 
-    The acknowledged are left out unless wanted.
+    The acknowledged, and those that ended, are left out unless wanted.
     """
     rows = await tx.fetch(
         """
@@ -270,7 +281,13 @@ async def take_unheeded(tx: Transaction, before: datetime, limit: int) -> list[U
                        where o.id = n.raised_from and o.acknowledged_at is not null)
                or exists (select 1 from notices o
                           where o.raised_from = n.raised_from and o.acknowledged_at is not null)
-                   as heeded
+                   as heeded,
+               count = cardinality(cases) and not exists (
+                   select 1 from unnest(cases) c (id) left join armed a on a.case_id = c.id
+                   where a.case_id is null or exists (
+                       select 1 from json_array_elements(a.clocks) k
+                       where split_part(k ->> 0, '/', 1) = n.clock)
+               ) as is_over
         from notices n
         where acknowledged_at is null and unheeded_at is null and posted_at <= $1
         order by posted_at limit $2 for update of n skip locked
@@ -278,7 +295,7 @@ async def take_unheeded(tx: Transaction, before: datetime, limit: int) -> list[U
         before,
         limit,
     )
-    return [Unheeded(posted_of(row), row["heeded"]) for row in rows]
+    return [Unheeded(posted_of(row), row["heeded"], row["is_over"]) for row in rows]
 
 
 async def accused_of(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Accused]:
@@ -312,6 +329,50 @@ async def unheeded(tx: Transaction) -> int:
             COUNTED,
         )
     )
+
+
+# ---------------------------------------------------------------- over
+
+
+async def end_of_closed(tx: Transaction, case_ids: Sequence[UUID], at: datetime) -> dict[str, int]:
+    """End the notices of these cases that tell of no open case: how many, by reason."""
+    rows = await tx.fetch(
+        """
+        with ended as (
+            update notices set acknowledged_at = $2 where id in (
+                select id from notices n
+                where acknowledged_at is null and cases && $1::uuid[] and count = cardinality(cases)
+                  and not exists (select 1 from unnest(cases) c (id)
+                                  join armed a on a.case_id = c.id and a.open)
+                order by id for update
+            ) returning reason
+        )
+        select reason, count(*) as n from ended group by reason
+        """,
+        case_ids,
+        at,
+    )
+    return {row["reason"]: row["n"] for row in rows}
+
+
+async def end(tx: Transaction, ids: Sequence[UUID], at: datetime) -> None:
+    """These are over; they are locked by `tx`."""
+    await tx.execute("update notices set acknowledged_at = $2 where id = any($1::uuid[])", ids, at)
+
+
+async def forget(tx: Transaction, before: datetime, limit: int) -> int:
+    """Delete notices that were over by then, the oldest first; says how many."""
+    done = await tx.execute(
+        """
+        delete from notices where id in (
+            select id from notices where acknowledged_at <= $1
+            order by acknowledged_at limit $2 for update skip locked
+        )
+        """,
+        before,
+        limit,
+    )
+    return int(done.split()[-1])
 
 
 # ---------------------------------------------------------------- pushed
@@ -385,10 +446,9 @@ async def not_pushed(tx: Transaction) -> int:
 
 
 def posted_of(row: asyncpg.Record) -> Posted:
-    """A row of the table."""
-    acknowledged = row["acknowledged_at"] and Acknowledged(
-        row["acknowledged_at"], row["acknowledged_role"], row["acknowledged_by"]
-    )
+    """A row of the table; over without a role: with its cases."""
+    over_at, role = row["acknowledged_at"], row["acknowledged_role"]
+    acknowledged = Acknowledged(over_at, role, row["acknowledged_by"]) if role else None
     digest = Digest(
         Desk(row["division"], row["role"], row["office"]),
         row["clock"],
@@ -405,4 +465,5 @@ def posted_of(row: asyncpg.Record) -> Posted:
         acknowledged,
         row["unheeded_at"],
         row["pushed_at"],
+        None if role else over_at,
     )
