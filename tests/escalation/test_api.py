@@ -145,17 +145,20 @@ async def test_a_unit_sees_its_notices_newest_first(
     client: httpx.AsyncClient, token: Token
 ) -> None:
     shown = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert shown["unacknowledged"] == {"reminder": 3}
+    assert shown["unacknowledged"] == {"reminder": 4}, (
+        "an order to promote it, and three of signing"
+    )
     posted = [notice["posted_at"] for notice in shown["notices"]]
     assert posted == sorted(posted, reverse=True)
-    assert (len(posted), shown["next"]) == (3, None)
-    assert shown["notices"][0] == {
-        "id": shown["notices"][0]["id"],
+    assert (len(posted), shown["next"]) == (4, None)
+    assert shown["notices"][1] == {
+        "id": shown["notices"][1]["id"],
         "division": GRID,
         "role": "grid_head",
         "office": None,
         "clock": "sign",
         "reason": "reminder",
+        "about": None,
         "count": 1,
         "oldest_due_at": at(HOUR // 2).isoformat(),
         "cases": [str(CASE)],
@@ -178,7 +181,7 @@ async def test_pages_show_every_notice_once(client: httpx.AsyncClient, token: To
         ids += [notice["id"] for notice in page["notices"]]
         sizes.append(len(page["notices"]))
         path = page["next"] and f"/notices/{GRID}?limit=1&cursor={page['next']}"
-    assert (sizes, len(set(ids))) == ([1, 1, 1, 0], 3)
+    assert (sizes, len(set(ids))) == ([1, 1, 1, 1, 0], 4)
 
 
 async def test_a_role_sees_its_own_notices(client: httpx.AsyncClient, token: Token) -> None:
@@ -215,7 +218,7 @@ async def test_whose_notices_one_may_ask_for(
 async def test_a_notice_is_acknowledged_once_and_by_the_first(
     client: httpx.AsyncClient, token: Token, pool: Pool
 ) -> None:
-    newest, *_ = (await asked(client, f"/notices/{GRID}", token(GRID)))["notices"]
+    _, newest, *_ = (await asked(client, f"/notices/{GRID}", token(GRID)))["notices"]
     path = f"/notices/{newest['id']}/acknowledge"
     first = await client.post(path, headers=token(GRID, "grid_worker", "grid_head"))
     assert first.json()["acknowledged"] == {
@@ -226,9 +229,10 @@ async def test_a_notice_is_acknowledged_once_and_by_the_first(
     second = await client.post(path, headers=token(GRID, "grid_head", subject="officer-8"))
     assert (second.status_code, second.json()) == (200, first.json())
     left = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert (left["unacknowledged"], left["notices"]) == ({}, []), "the earlier ones with it"
+    assert left["unacknowledged"] == {"reminder": 1}, "the earlier ones with it"
+    assert [one["about"] for one in left["notices"]] == ["promotion"]
     everything = await asked(client, f"/notices/{GRID}?all=true", token(GRID))
-    assert len(everything["notices"]) == 3
+    assert len(everything["notices"]) == 4
     async with pool.acquire() as tx:
         await show_figures(tx, at(13 * HOUR))
         waiting = await tx.fetchval(
@@ -264,7 +268,7 @@ async def test_nobody_acknowledges_for_another_area(
     unknown = await client.post(f"/notices/{UUID(int=9)}/acknowledge", headers=token("city"))
     assert unknown.status_code == 404
     left = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert left["unacknowledged"] == {"reminder": 3}
+    assert left["unacknowledged"] == {"reminder": 4}
 
 
 # ---------------------------------------------------------------- offices

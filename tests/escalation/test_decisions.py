@@ -24,6 +24,8 @@ from services.escalation.decisions import (
     Swept,
     answered,
     arm,
+    asked,
+    commanded,
     counted_as,
     digests,
     may_note,
@@ -35,7 +37,7 @@ from services.escalation.decisions import (
     title,
 )
 from shared.divisions import Tier
-from shared.events import CaseSnapshot, ClockSnapshot, derived_id
+from shared.events import CaseSnapshot, ClockSnapshot, derived_id, promise_of
 from shared.identity import Actor
 from tests.escalation.stories import (
     CASE,
@@ -132,8 +134,18 @@ def test_after_downtime_only_the_latest_mark_is_told() -> None:
 @pytest.mark.parametrize(
     ("fields", "orders", "notices"),
     [
-        pytest.param({"on_breach": "promote"}, [("reply", 1, "promote")], [], id="promote"),
-        pytest.param({"on_breach": "supervise"}, [("reply", 1, "supervise")], [], id="supervise"),
+        pytest.param(
+            {"on_breach": "promote"},
+            [("reply", 1, "promote")],
+            [("reply", "reminder", STREET), ("reply", "reminder", DISTRICT)],
+            id="promote: the owner and the level above know of the order",
+        ),
+        pytest.param(
+            {"on_breach": "supervise"},
+            [("reply", 1, "supervise")],
+            [("reply", "supervision", STREET), ("reply", "supervision", DISTRICT)],
+            id="supervise: they too",
+        ),
         pytest.param(
             {"on_breach": "remind"},
             [],
@@ -166,6 +178,7 @@ def test_a_breach_does_what_its_clock_says_and_does_it_once(
 
 def test_an_order_says_from_which_tier_and_why() -> None:
     (breach,) = swept_at(armed(tier_clock()), 6)
+    assert {(n.about, n.due_at) for n in breach.notices} == {("promotion", at(5 * HOUR))}
     assert breach.orders == (
         OrderGiven(
             derived_id("order", CASE, "tier", 1, "promote"),
@@ -206,7 +219,7 @@ def test_a_breach_is_repeated_to_the_owner_and_the_level_above_without_another_o
     sweeps = swept_at(armed(clock()), 24, 47, 48, 72)
     assert [ordered(one) for one in sweeps] == [[("reply", 1, "supervise")], [], [], []]
     card = [("reply", "supervision", STREET), ("reply", "supervision", DISTRICT)]
-    assert [told(one) for one in sweeps] == [[], [], card, card]
+    assert [told(one) for one in sweeps] == [card, [], card, card]
 
 
 def test_a_supervised_clock_is_repeated_while_it_lasts() -> None:
@@ -315,7 +328,12 @@ def test_the_policy_of_the_city_asks_for_as_many_reminders_as_are_counted_to() -
 def test_after_downtime_a_breach_is_one_order_and_the_next_repeat_lies_in_the_future() -> None:
     (late,) = swept_at(armed(clock(), sign_clock(repeat=33 * HOUR)), 24 * 4 + 1)
     assert ordered(late) == [("reply", 1, "supervise")]
-    assert told(late) == [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)]
+    assert told(late) == [
+        ("reply", "supervision", STREET),
+        ("reply", "supervision", DISTRICT),
+        ("sign", "reminder", GRID),
+        ("sign", "reminder", COMMUNITY),
+    ]
     assert next_at(late.armed) == at((24 * 4 + 3) * HOUR + 30 * MINUTE)
     (later,) = swept_at(late.armed, 24 * 9)
     assert told(later) == [
@@ -413,6 +431,13 @@ def test_a_digest_names_the_longest_overdue_twenty() -> None:
     assert (digest.count, digest.oldest_due_at) == (30, at(MINUTE))
     assert [case_id.int for case_id in digest.named] == list(range(29, 9, -1))
     assert [case_id.int for case_id in digest.cases] == list(range(29, -1, -1))
+
+
+def test_who_knows_orders_and_tasks_not_reads_reasons_that_he_knows() -> None:
+    (breach,) = swept_at(armed(tier_clock()), 5)
+    asks = asked(None, armed(task("assist/1", OF_LIGHTING)))
+    notices = [*breach.notices, *asks]
+    assert {n.reason for n in notices} <= {"warning", "reminder", "supervision"}
 
 
 def test_digests_are_apart_by_office_clock_and_reason() -> None:
@@ -624,6 +649,79 @@ def test_a_case_counts_under_its_tier_and_its_earliest_promise(
     counted = counted_as(armed(*clocks))  # type: ignore[arg-type]
     minute = "" if due is None else f"{int(at(due).timestamp()) // 60:010d}/grid"
     assert counted == (("open", "grid"), ("due", minute))[: 1 if due is None else 2]
+
+
+# ---------------------------------------------------------------- who is asked
+
+
+def task(name: str, desk: Desk, **changes: object) -> ClockSnapshot:
+    """The promise that a task is, in its state."""
+    fields: dict[str, object] = {
+        "owner_division": desk.division,
+        "owner_role": desk.role,
+        "owner_office": desk.office,
+        "warn": (),
+    }
+    return clock(name, **(fields | changes))
+
+
+TO_LIGHTING, TO_DRAINAGE = task("report_in/1", OF_LIGHTING), task("report_in/2", OF_DRAINAGE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told_of"),
+    [
+        pytest.param([], [clock()], [], id="no task"),
+        pytest.param([], [TO_LIGHTING], [("report_in", OF_LIGHTING)], id="asked to report in"),
+        pytest.param([TO_LIGHTING], [TO_LIGHTING], [], id="told already"),
+        pytest.param(
+            [TO_LIGHTING], [TO_LIGHTING, TO_DRAINAGE], [("report_in", OF_DRAINAGE)], id="one more"
+        ),
+        pytest.param(
+            [TO_LIGHTING], [task("assist/1", OF_LIGHTING)], [], id="he goes on with what he took"
+        ),
+        pytest.param(
+            [TO_LIGHTING],
+            [task("objection/1", OF_THE_STREET)],
+            [("objection", OF_THE_STREET)],
+            id="he objects: the street decides",
+        ),
+        pytest.param(
+            [task("objection/1", OF_THE_STREET)],
+            [TO_LIGHTING],
+            [("report_in", OF_LIGHTING)],
+            id="overruled: asked again",
+        ),
+    ],
+)
+def test_who_has_something_to_do_about_a_task_is_told_when_it_becomes_his(
+    before: list[ClockSnapshot], after: list[ClockSnapshot], told_of: list[tuple[str, Desk]]
+) -> None:
+    old = armed(*before)
+    notices = asked(old, arm(old, news(2, case(*after))))
+    assert [(n.clock, n.desk) for n in notices] == told_of
+    assert {(n.reason, n.about) for n in notices} <= {("warning", "task")}
+    assert [(n.clock, n.desk) for n in asked(None, armed(*before))] == [
+        (
+            promise_of(one.name),
+            Desk(one.owner_division or "", one.owner_role or "", one.owner_office),
+        )
+        for one in before
+    ]
+
+
+def test_the_accused_is_asked_for_nothing() -> None:
+    notices = asked(None, armed(TO_LIGHTING, restricted=True, accused_office="lighting"))
+    assert [n.desk for n in notices] == [OF_THE_STREET]
+
+
+def test_after_a_whistle_the_street_is_told_that_it_commands_by_its_first_promise() -> None:
+    held = {"holder": STREET, "role": "street_dispatcher", "tier": Tier.STREET}
+    own: dict[str, Any] = {"owner_division": None, "owner_role": None}
+    of_the_street = [tier_clock(**own, due=9 * HOUR), sign_clock(**own), clock(due=MINUTE)]
+    (notice,) = commanded(armed(*of_the_street, **held))
+    assert (notice.desk, notice.clock, notice.about) == (OF_THE_STREET, "sign", "whistle")
+    assert notice.due_at == at(30 * MINUTE)
 
 
 # ---------------------------------------------------------------- who takes note

@@ -508,6 +508,12 @@ async def due_is_done_once(sight: Sight) -> None:
         for clock in clocks_of(row["clocks"], row["owner_offices"]):
             due_was_handled(row["case_id"], clock, at)
             was_said(sight, row["case_id"], clock, given)
+    asked = await sight.rows(
+        "escalation",
+        "select case_id from armed, json_array_elements(clocks) as c where c ->> 0 like '%/%'"
+        " except select unnest(cases) from notices where about = 'task'",
+    )
+    expect("whoever is asked is told", [], asked)
     posted = await sight.rows("escalation", "select id from notices")
     unsaid = {str(row["id"]) for row in posted} - sight.ids_said
     expect("every notice is said", set(), unsaid)
@@ -566,7 +572,8 @@ async def notices_given(sight: Sight) -> Counter[tuple[UUID, str, str]]:
     rows = await sight.rows(
         "escalation",
         "select c.case_id, clock, reason, raised_from is null as first, acknowledged_role"
-        " from notices, lateral unnest(cases) as c (case_id)",
+        " from notices, lateral unnest(cases) as c (case_id)"
+        " where about is null or about = 'promotion'",
     )
     given = Counter((row["case_id"], row["clock"], row["reason"]) for row in rows if row["first"])
     return given + Counter(

@@ -14,6 +14,7 @@ from services.escalation.decisions.armed import (
     next_at,
     next_of,
 )
+from services.escalation.decisions.asking import asked, commanded
 from services.escalation.decisions.figures import NO_TIER, counted_as, first_due, minute_of
 from services.escalation.decisions.forecast import (
     OUTCOMES,
@@ -73,7 +74,9 @@ __all__ = [
     "action_of",
     "answered",
     "arm",
+    "asked",
     "breaks",
+    "commanded",
     "counted_as",
     "digests",
     "first_due",

@@ -21,6 +21,11 @@ from shared.divisions import CITY, dispatcher_of, is_within, parent
 from shared.events import promise_of
 
 Reason: TypeAlias = Literal["warning", "reminder", "supervision"]
+About: TypeAlias = Literal["promotion", "whistle", "task"]
+"""What else there is to say than that a promise is, or will be, late: `promotion`, an order (a
+reminder); `whistle` and `task`, that something is asked (a warning). Who knows these not reads the
+reason alone."""
+
 DIGEST_CASES: Final = 20
 """So many cases, the longest overdue, a digest tells others by name."""
 
@@ -37,10 +42,13 @@ KEPT_FOR: Final = timedelta(days=90)
 MOST_PUSHES: Final = 12
 """So often a notice is pushed in vain, in about six hours of wall time. [ours]"""
 
-TITLES: Final[dict[Reason, tuple[str, str]]] = {
+TITLES: Final[dict[Reason | About, tuple[str, str]]] = {
     "warning": ("即将超时", "about to be late"),
     "reminder": ("已到期", "past its due time"),
     "supervision": ("督办:仍未办结", "supervised: still not done"),
+    "promotion": ("逾期升级:已令上报一级", "past its due time: ordered one tier up"),
+    "whistle": ("社区吹哨:请街道指挥", "a whistle was blown: the street commands"),
+    "task": ("请办理", "a task: you are asked"),
 }
 
 
@@ -65,6 +73,7 @@ class Notice(NamedTuple):
     reason: Reason
     due_at: datetime
     case_id: UUID
+    about: About | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,7 @@ class Digest:
     oldest_due_at: datetime
     cases: tuple[UUID, ...]
     raised_from: UUID | None = None
+    about: About | None = None
 
     @property
     def named(self) -> tuple[UUID, ...]:
@@ -91,11 +101,21 @@ class Digest:
 
 
 def breach_reason(clock: Clock) -> Reason | None:
-    """What offices are told at a breach, which this clock has had. An order tells the router, whose
-    answer is on the case."""
-    if clock.on_breach == "remind":
-        return repeat_reason(clock)
-    return "reminder" if clock.on_breach == "lapse" else None
+    """What offices are told at a breach, which this clock has had.
+
+    An order is theirs to know too: that a case is promoted away from them, or supervised. [F91]
+    """
+    match clock.on_breach:
+        case "remind":
+            return repeat_reason(clock)
+        case "lapse":
+            return "reminder"
+        case "promote":
+            return None if clock.answered else "reminder"
+        case "supervise":
+            return None if clock.answered else "supervision"
+        case "none":
+            return None
 
 
 def repeat_reason(clock: Clock) -> Reason:
@@ -123,7 +143,11 @@ def notices_of(armed: Armed, clock: Clock, reason: Reason | None) -> list[Notice
     due_at = moment(armed, clock.due)
     allowed = dict.fromkeys(shielded(desk, armed.accused) for desk in desks)
     promise = promise_of(clock.name)
-    return [Notice(desk, promise, reason, due_at, armed.case_id) for desk in allowed]
+    # Nobody is reminded of a clock that promotes: its order is what it says.
+    about: About | None = None
+    if clock.on_breach == "promote" and reason == "reminder":
+        about = "promotion"
+    return [Notice(desk, promise, reason, due_at, armed.case_id, about) for desk in allowed]
 
 
 def above(owner: Desk, reason: Reason) -> list[Desk]:
@@ -160,25 +184,29 @@ def shielded(desk: Desk, accused: Accused) -> Desk:
     return desk_of(CITY if accused.division == CITY else parent(accused.division))
 
 
+Group: TypeAlias = tuple[Desk, str, Reason, About | None]
+
+
 def digests(notices: Iterable[Notice]) -> list[Digest]:
     """One digest per desk, clock and reason, the longest overdue first. [policy reminders]"""
-    groups: dict[tuple[Desk, str, Reason], dict[UUID, datetime]] = {}
+    groups: dict[Group, dict[UUID, datetime]] = {}
     for n in notices:
         # A case with several tasks for one desk is told once, by the one that is due first.
-        cases_due = groups.setdefault((n.desk, n.clock, n.reason), {})
+        cases_due = groups.setdefault((n.desk, n.clock, n.reason, n.about), {})
         cases_due[n.case_id] = min(n.due_at, cases_due.get(n.case_id, n.due_at))
     made = []
-    for desk, clock, reason in sorted(groups, key=in_order):
-        told = sorted((due_at, case_id) for case_id, due_at in groups[desk, clock, reason].items())
+    for group in sorted(groups, key=in_order):
+        desk, clock, reason, about = group
+        told = sorted((due_at, case_id) for case_id, due_at in groups[group].items())
         cases = tuple(case_id for _, case_id in told)
-        made.append(Digest(desk, clock, reason, len(told), told[0][0], cases))
+        made.append(Digest(desk, clock, reason, len(told), told[0][0], cases, about=about))
     return made
 
 
-def in_order(group: tuple[Desk, str, Reason]) -> tuple[str, ...]:
+def in_order(group: Group) -> tuple[str, ...]:
     """The place of a digest among those of a sweep: by its desk's subject, clock and reason."""
-    desk, clock, reason = group
-    return desk.subject, clock, reason
+    desk, clock, reason, about = group
+    return desk.subject, clock, reason, about or ""
 
 
 def raised(id_: UUID, digest: Digest, accused: Iterable[Accused]) -> Digest | None:
@@ -218,7 +246,7 @@ def noted_by(desk: Desk, digest: Digest, case: Armed, posted_at: datetime, at: d
 
 def title(digest: Digest) -> dict[str, str]:
     """A line in Chinese and in English for whoever gets a notice by another way than the list."""
-    chinese, english = TITLES[digest.reason]
+    chinese, english = TITLES[digest.about or digest.reason]
     if digest.raised_from is not None:
         chinese, english = f"逾期无人查阅,{chinese}", f"nobody took note: {english}"
     cases = "1 case" if digest.count == 1 else f"{digest.count} cases"

@@ -1,8 +1,8 @@
 """The sweep: what is due now. Computes no date and reads no policy.
 
 After time without a sweep nothing is caught up one by one: a clock gives one notice (the latest
-mark; the card, if the time of reminders is over) or one order, and its next repeat lies in the
-future. [ours]
+mark; the card, if the time of reminders is over), or one order and the notice of it, and its next
+repeat lies in the future. [ours]
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ def notice_saying(posted: Posted, order: Order, clock: str) -> Saying:
         oldest_due_at=digest.oldest_due_at,
         cases=digest.named,
         raised_from=origin,
+        about=digest.about,
     )
     envelope = Envelope(
         event_id=posted.id,

@@ -34,7 +34,7 @@ ORDERS = Counter(
     "Orders to the router, by the tier of the case",
     ["action", "tier"],
 )
-NOTICES = Counter("casegrid_escalation_notices", "Digests posted to offices", ["reason"])
+NOTICES = Counter("casegrid_escalation_notices", "Digests that a sweep posted", ["reason"])
 LATE = Histogram(
     "casegrid_escalation_fired_late_seconds",
     "Wall seconds from a breach that could be known to the sweep that found it",

@@ -54,6 +54,7 @@ class Posted(NamedTuple):
             "office": digest.desk.office,
             "clock": digest.clock,
             "reason": digest.reason,
+            "about": digest.about,
             "count": digest.count,
             "oldest_due_at": digest.oldest_due_at,
             "cases": [str(case_id) for case_id in digest.named],
@@ -110,14 +111,14 @@ async def insert(tx: Transaction, posted: Sequence[Posted]) -> None:
     await tx.execute(
         """
         insert into notices (id, division, role, clock, reason, count, oldest_due_at, cases,
-                             posted_at, office, raised_from)
+                             posted_at, office, raised_from, about)
         select n.id, n.division, n.role, n.clock, n.reason, n.count, n.oldest_due_at,
-               ($8::uuid[])[n.first : n.last], n.posted_at, n.office, n.raised_from
+               ($8::uuid[])[n.first : n.last], n.posted_at, n.office, n.raised_from, n.about
         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
                     $7::timestamptz[], $9::int[], $10::int[], $11::timestamptz[], $12::text[],
-                    $13::uuid[])
+                    $13::uuid[], $14::text[])
             as n (id, division, role, clock, reason, count, oldest_due_at, first, last, posted_at,
-                  office, raised_from)
+                  office, raised_from, about)
         """,
         [p.id for p in posted],
         [p.digest.desk.division for p in posted],
@@ -130,6 +131,7 @@ async def insert(tx: Transaction, posted: Sequence[Posted]) -> None:
         [p.posted_at for p in posted],
         [p.digest.desk.office for p in posted],
         [p.digest.raised_from for p in posted],
+        [p.digest.about for p in posted],
     )
 
 
@@ -163,7 +165,7 @@ async def newest(
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-               pushed_at
+               pushed_at, about
         from notices
         where division = $1 and ($2::text is null or role = $2)
           and ($3::text is null or office = $3)
@@ -211,7 +213,7 @@ async def find(tx: Transaction, notice_id: UUID) -> Posted | None:
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-               pushed_at
+               pushed_at, about
         from notices where id = $1
         """,
         notice_id,
@@ -225,7 +227,7 @@ async def take(tx: Transaction, notice_id: UUID) -> Posted | None:
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-               pushed_at
+               pushed_at, about
         from notices where id = $1 for update
         """,
         notice_id,
@@ -276,7 +278,7 @@ async def take_unheeded(tx: Transaction, before: datetime, limit: int) -> list[U
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-               pushed_at,
+               pushed_at, about,
                exists (select 1 from notices o
                        where o.id = n.raised_from and o.acknowledged_at is not null)
                or exists (select 1 from notices o
@@ -393,7 +395,7 @@ async def take_to_push(
         )
         returning id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                   acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-                  pushed_at, push_attempts
+                  pushed_at, about, push_attempts
         """,
         at,
         lease,
@@ -457,6 +459,7 @@ def posted_of(row: asyncpg.Record) -> Posted:
         row["oldest_due_at"],
         tuple(row["cases"]),
         row["raised_from"],
+        row["about"],
     )
     return Posted(
         row["id"],
