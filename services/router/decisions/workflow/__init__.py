@@ -11,7 +11,7 @@ pausing    promises stand still, or have more time             ending     to its
 wording    what the resident is told, in words of one's own or of a template
 whistling  the whistle, and joint conferences                  tasking    what others are to do
 answering  what they say of it                                 tidying    tasks that are void
-newer      a case of which only a newer version knows all
+assisting  who is asked by itself                              newer      what only a newer knows
 """
 
 from datetime import datetime
@@ -23,6 +23,7 @@ from services.router.decisions.commands import (
     Changed,
     Command,
     Decision,
+    OfficerCommand,
     Open,
     Rate,
     Refused,
@@ -37,6 +38,7 @@ from services.router.decisions.workflow.access import (
     may_know,
     may_read,
 )
+from services.router.decisions.workflow.assisting import helped
 from services.router.decisions.workflow.ending import rated
 from services.router.decisions.workflow.newer import is_strange, judged
 from services.router.decisions.workflow.officers import by_officer, tidily
@@ -72,6 +74,17 @@ def decided(
     if case is None:
         return Refused("unknown", "there is no such case yet")
     policy = of_the_day(policy, case.received_at, now)
+    return helped(case, of_case(case, command, actor, policy, now), policy, now)
+
+
+def of_case(
+    case: Case,
+    command: Supplement | Rate | Republish | ApplyOrder | OfficerCommand,
+    actor: Actor,
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    """What a command makes of a case that is open here."""
     match command:
         case Supplement() | Rate():
             return tidily(by_resident(case, command, policy, now), now)
