@@ -549,6 +549,37 @@ def test_a_rating_is_kept_and_reopens_for_some_reasons(
     assert step.case.is_open is (case.is_open or event == "reopened")
 
 
+def test_what_the_resident_says_himself_no_office_changes() -> None:
+    case = rate(answered(), solved=False, reason="slow").case
+    for says in (
+        command("call_back", result="no_answer"),
+        command("call_back", result="solved", satisfied=True),
+    ):
+        case = done(case, says)
+        assert case.satisfied is False
+    assert (case.stage, case.called_back, case.outcome) == ("closed", "solved", None)
+    # Dealt with once more, it is judged once more.
+    again = done(resolved(done(done(case, "reopen"), "reply")), "call_back")
+    assert (again.satisfied, again.outcome) == (True, "solved")
+
+
+def test_what_he_finds_unsolved_is_not_counted_as_solved_though_it_does_not_come_back() -> None:
+    closed = done(answered(), "close")
+    assert closed.outcome == "solved"
+    step = rate(closed, solved=False, reason="slow")
+    assert (step.event, step.case.stage, step.case.outcome) == ("rated", "closed", None)
+    # What is rated before it is dealt with is no word on how it was.
+    early = rate(opened(sure(RUBBISH)), solved=False, reason="slow").case
+    assert done(resolved(done(early, "reply")), "close").outcome == "solved"
+
+
+def test_that_he_was_called_and_it_is_not_solved_stays_said_until_he_is_called_again() -> None:
+    asked = command("call_back", result="not_solved", satisfied=False, reason="came_back")
+    again = done(answered(), asked)
+    assert (again.stage, again.called_back, again.satisfied) == ("assigned", "not_solved", False)
+    assert done(resolved(done(again, "reply")), "close").called_back == "solved"
+
+
 # ---------------------------------------------------------------- back again [F55, E10]
 
 

@@ -82,7 +82,8 @@ def on_close(before: Case, after: Case, command: Close, given: Given) -> Decisio
 def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> Decision:
     """A try is counted; what the resident says closes the case or reopens it. [Beijing 23; F58]
 
-    What is not solved is never closed as solved: manners and speed are said of what is. [ours]
+    What is not solved is never closed as solved: manners and speed are said of what is. What the
+    resident said himself stands, whatever the office hears that he judges. [ours]
     """
     if command.result == "not_solved" and not reopens(command.reason, given.policy):
         reasons = ", ".join(given.policy.settings.escalation.reopen.reasons)
@@ -97,15 +98,13 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
         **given.said,
         **noted(command.note),
     }
-    after = but(
-        after,
-        call_backs=before.call_backs + 1,
-        called_back=command.result,
-        satisfied=command.satisfied,
-    )
+    after = but(after, call_backs=before.call_backs + 1, called_back=command.result)
+    if before.rated is None and command.satisfied is not None:
+        after = but(after, satisfied=command.satisfied)
     transitions: tuple[str, ...] = (f"called_back/{command.result}",)
     if command.result == "not_solved":
         after, ways = reopened(after, given.policy, given.now)
+        after = but(after, called_back=command.result)
         return stepped(
             before, after, "called_back", "step/call_back", (*transitions, *ways), detail
         )
@@ -183,9 +182,16 @@ def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decis
 
 
 def rated(before: Case, asked: Rate, policy: Policy, now: datetime) -> Changed:
-    """What the resident says of it; some reasons reopen what is resolved or closed. [F57, F59]"""
+    """What the resident says of it; some reasons reopen what is resolved or closed. [F57, F59]
+
+    What he finds unsolved and does not come back is not counted as solved either. [ours]
+    """
     after = but(before, heard=asked.heard, satisfied=asked.satisfied)
     done = before.track in ("service", "consult") and before.stage in ("resolved", "closed")
+    if done:
+        after = but(after, rated="solved" if asked.solved else "not_solved")
+    if done and not asked.solved:
+        after = but(after, outcome=None)
     wrong = not asked.solved and reopens(asked.reason, policy)
     if not (done and wrong and within_window(before, policy, now)):
         return stepped(before, after, "rated", "petition")
@@ -221,6 +227,7 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
         not_accepted=None,
         call_backs=0,
         called_back=None,
+        rated=None,
         outcome=None,
         closed_at=None,
         closing_tier=None,

@@ -158,11 +158,11 @@ def settled_in(case: Case, begins: tuple[str, ...], policy: Policy, now: datetim
 
 
 def closed(case: Case, now: datetime) -> Case:
-    """A case that is done."""
+    """A case that is done; solved, unless the resident himself says that it is not."""
     return but(
         clocks.drop(case, [clock.name for clock in case.clocks], now),
         stage="closed",
-        outcome="solved",
+        outcome=None if case.rated == "not_solved" else "solved",
         closed_at=now,
         closing_tier=case.tier,
         left={**case.left, case.tier: now} if case.tier else case.left,
