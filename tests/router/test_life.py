@@ -20,11 +20,13 @@ from services.router.decisions.policy import Policy
 from services.router.decisions.workflow import allowed_actions, decide
 from shared.divisions import CITY, Tier
 from shared.events import Order, RatingReason
+from shared.identity import Actor
 from tests.router.stories import (
     COMMUNITY,
     DISTRICT,
     GRID,
     HOUR,
+    LAMP,
     MINUTE,
     NEXT_GRID,
     NOON,
@@ -411,13 +413,28 @@ def answered(category: str = RUBBISH) -> Case:
     return resolved(done(opened(sure(category)), "reply"))
 
 
-def test_another_person_than_who_resolved_it_calls_and_closes() -> None:
-    case = answered()
-    solver = replace(officer(GRID), subject=case.resolved_by or "")
-    for name in ("close", "call_back"):
-        assert name not in allowed_actions(case, solver)
-        assert why_not(case, name, solver).startswith("another person than who resolved it")
-        assert name in allowed_actions(case, officer(CITY, "hotline_agent"))
+def test_another_unit_than_who_solved_it_calls_and_closes() -> None:
+    grid, office = answered(), answered(LAMP)
+    assert (grid.office, office.holder, office.office) == (None, STREET, "lighting")
+    lamps = Actor("another", frozenset({"department_officer"}), STREET, "lighting")
+    for case, who, may in (
+        (grid, replace(officer(CITY), subject=grid.resolved_by or ""), False),
+        (grid, officer(GRID), False),
+        (grid, officer(GRID, "grid_worker"), False),
+        (grid, officer(GRID, "grid_head", "hotline_agent"), False),
+        (grid, officer(GRID, "hotline_agent"), True),
+        (grid, officer(CITY, "hotline_agent"), True),
+        (grid, officer(COMMUNITY), True),
+        (office, lamps, False),
+        # Who has an office's role and names none is of the one that has it.
+        (office, replace(lamps, office=None), False),
+        (office, officer(STREET), True),
+        (office, officer(DISTRICT), True),
+    ):
+        for name in ("close", "call_back"):
+            assert (name in allowed_actions(case, who)) is may, (name, who)
+            if not may:
+                assert why_not(case, name, who).startswith("another unit than the one that")
 
 
 def test_who_is_content_closes_it_by_the_call() -> None:
@@ -605,7 +622,7 @@ def test_the_third_time_the_street_meets_on_it() -> None:
 
 def test_a_question_is_reopened_at_the_desk_that_answered_it() -> None:
     asked = done(opened(sure(QUESTION, COMMUNITY)), "reply", officer(COMMUNITY))
-    closed = done(asked, command("close", callback="answered"))
+    closed = done(asked, "close")
     again = done(closed, command("reopen", reason="wrong_answer"), officer(COMMUNITY))
     assert again.is_open
     assert {"tier", "reply"} <= {clock.name for clock in again.clocks}

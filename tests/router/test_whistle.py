@@ -574,16 +574,27 @@ def test_a_case_that_is_closed_or_reopened_has_no_tasks() -> None:
     solver = replace(COMMANDER, subject="who solved it")
     resolved = done(case, command("resolve", result="gone"), solver)
     close = command("close", callback="answered")
-    assert why_not(resolved, close, COMMANDER) == (
+    assert why_not(resolved, close) == (
         "whoever received it first has not looked at what came of the whistle"
     )
     [result] = [task for task in resolved.open_tasks if task.kind == "result"]
-    closed = done(done(resolved, finish(result.n, good=True), officer(GRID)), close, COMMANDER)
+    closed = done(done(resolved, finish(result.n, good=True), officer(GRID)), close)
     again = done(resolved, command("reopen", reason="came_back"), COMMANDER)
     for after, state in ((closed, "closed"), (again, "void")):
         assert after.open_tasks == ()
         assert after.whistle is not None
         assert after.whistle.state == state
+
+
+def test_no_answer_ends_a_question_before_its_first_receiver_has_looked() -> None:
+    case = done(replace(whistled(), track="consult"), command("resolve", result="gone"))
+    assert [one.kind for one in case.open_tasks] == ["result"]
+    for name in ("answer", "close"):
+        assert "has not looked at what came of the whistle" in why_not(case, name)
+    [result] = case.open_tasks
+    seen = done(case, finish(result.n, good=True), officer(GRID))
+    ended = done(seen, "answer")
+    assert (ended.stage, ended.whistle and ended.whistle.state) == ("closed", "closed")
 
 
 def test_a_pause_lets_no_department_wait() -> None:

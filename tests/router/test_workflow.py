@@ -57,6 +57,7 @@ from tests.router.stories import (
     resolved,
     sure,
     unclear,
+    why_not,
 )
 
 COMMANDS = sorted(examples())
@@ -220,7 +221,8 @@ AREAS = (NEXT_GRID, NEXT_COMMUNITY, NEXT_STREET, "210202")
         pytest.param("reply", opened(sure(BUS)), LADDER, id="and reply"),
         pytest.param("reply", opened(sure("G05")), (STREET, DISTRICT),
                      id="a question above is answered by its holder and by the cadre who owes it"),
-        pytest.param("close", resolved(done(opened(sure(RUBBISH)), "reply")), LADDER, id="close"),
+        pytest.param("close", resolved(done(opened(sure(LAMP)), "reply")), (STREET, DISTRICT),
+                     id="close what an office solved"),
     ],
 )  # fmt: skip
 def test_each_command_is_for_those_of_its_area(
@@ -760,11 +762,23 @@ def test_where_no_street_is_known_whoever_has_it_answers_and_it_can_be_closed() 
 def test_a_question_is_closed_by_its_answer_even_at_the_desk() -> None:
     case = opened(sure(QUESTION, COMMUNITY))
     case = done(case, "reply", officer(COMMUNITY))
-    closed = done(case, command("close", callback="answered"), now=NOON + 6 * MINUTE)
+    closed = done(case, "close", now=NOON + 6 * MINUTE)
     assert (closed.stage, closed.on_time) == (
         "closed",
         {"reply": True, "dispatch": False, "final_reply": True},
     )
+
+
+def test_nobody_is_called_for_an_answered_question_nor_counted_as_called() -> None:
+    case = done(opened(sure(QUESTION)), "reply")
+    for callback in ("answered", "no_answer"):
+        assert why_not(case, command("close", callback=callback)).startswith("nobody is called")
+    step = changed(case, "close")
+    assert step.transitions == ("closed",)
+    assert (step.case.called_back, step.case.call_backs, step.case.outcome) == (None, 0, "solved")
+    # Of what is solved somebody has to say what came of the call.
+    solved = resolved(done(opened(sure(RUBBISH)), "reply"))
+    assert refused(solved, command("close")) == "incomplete"
 
 
 def test_resolving_without_signing_says_so() -> None:

@@ -139,13 +139,14 @@ class Resolve(_Worded):
 
 
 class Close(OneCommand):
-    """Another person than who resolved it has looked, and the resident was called or cannot be.
+    """Another unit than who resolved it has looked, and the resident was called or cannot be.
 
-    `answered`: he says that it is solved; what else he says is `call_back`. [domain B1, F38]
+    `answered`: he says that it is solved; what else he says is `call_back`. For a question nobody
+    is called: it has no `callback`. [domain B1, F38, F58]
     """
 
     command: Literal["close"]
-    callback: Literal["answered", "no_answer", "no_contact"]
+    callback: Literal["answered", "no_answer", "no_contact"] | None = None
 
 
 class CallBack(_Worded):

@@ -31,6 +31,7 @@ from services.router.decisions.workflow.moving import (
     held_at,
     moved,
     moved_reason,
+    outcome_of,
     settled_in,
 )
 from services.router.decisions.workflow.returning import waiting_at
@@ -59,14 +60,20 @@ def on_answer(before: Case, after: Case, command: Answer, given: Given) -> Decis
 
 
 def on_close(before: Case, after: Case, command: Close, given: Given) -> Decision:
-    """Only after a call-back try, or where there is nobody to call; never without an answer."""
+    """Only after a call-back try, or where there is nobody to call; never without an answer.
+
+    Of a question the answer is all that was asked for: nobody is called, nobody says that he was.
+    [domain B1]
+    """
     if not before.replied:
         return Refused("incomplete", "the resident has no answer yet: reply first")
-    if any(task.kind == "result" for task in before.open_tasks):
-        says = "whoever received it first has not looked at what came of the whistle"
-        return Refused("not_allowed_now", says)
-    if before.contact and command.callback == "no_contact":
-        return Refused("incomplete", "there is a contact: try to call back first")
+    if before.track == "consult":
+        if command.callback in ("answered", "no_answer"):
+            says = "nobody is called back for an answered question: leave `callback` out"
+            return Refused("incomplete", says)
+        return stepped(before, closed(after, given.now), "closed", "step/close")
+    if command.callback is None or (before.contact and command.callback == "no_contact"):
+        return Refused("incomplete", "try to call back first, and say what came of it")
     if command.callback == "no_answer":
         least, tries = given.policy.settings.escalation.call_back.attempts, before.call_backs + 1
         if tries < least:
@@ -130,7 +137,7 @@ def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -
         **noted(command.note),
     }
     rule, passed = f"not_accepted/{command.reason}", ("not_accepted", "closed")
-    return stepped(before, but(after, outcome=None), "not_accepted", rule, passed, detail)
+    return stepped(before, after, "not_accepted", rule, passed, detail)
 
 
 def on_hand_over(before: Case, after: Case, command: HandOver, given: Given) -> Decision:
@@ -190,8 +197,8 @@ def rated(before: Case, asked: Rate, policy: Policy, now: datetime) -> Changed:
     done = before.track in ("service", "consult") and before.stage in ("resolved", "closed")
     if done:
         after = but(after, rated="solved" if asked.solved else "not_solved")
-    if done and not asked.solved:
-        after = but(after, outcome=None)
+    if before.stage == "closed":
+        after = but(after, outcome=outcome_of(after))
     wrong = not asked.solved and reopens(asked.reason, policy)
     if not (done and wrong and within_window(before, policy, now)):
         return stepped(before, after, "rated", "petition")
