@@ -371,17 +371,38 @@ def test_the_next_tier_has_its_own_time_and_no_more() -> None:
     assert due(up, "final_reply") == due(case, "final_reply")
 
 
-def test_another_urgency_is_another_promise_that_nobody_extended_and_nobody_may_again() -> None:
+def test_what_was_late_before_a_pause_goes_up_in_it_and_still_waits_for_the_resident() -> None:
+    case = opened(sure(RUBBISH))
+    late = due(case, "tier") + MINUTE
+    still = done(case, pause(9, now=late), now=late)
+    assert {clock.name for clock in still.clocks if clock.paused} == {"final_reply"}
+    up = done(still, order(still), now=late + MINUTE)
+    assert (up.tier, up.pause) == (Tier.COMMUNITY, still.pause)
+    assert {clock.name for clock in up.clocks if clock.paused} == {"final_reply"}
+    waits = up.clock("pause")
+    assert waits is not None
+    assert waits.owner_division == COMMUNITY
+
+
+@pytest.mark.parametrize(("more", "kept"), [(HOUR, HOUR), (3 * DAY, 2 * HOUR)])
+def test_what_was_granted_stays_in_another_urgency_as_far_as_that_may_have_more(
+    more: timedelta, kept: timedelta
+) -> None:
     case = opened(sure(WISH))
-    case = done(done(case, extend(due(case, "final_reply") + DAY)), "grant_extension", HEAD)
+    case = done(done(case, extend(due(case, "final_reply") + more)), "grant_extension", HEAD)
     urgent = done(case, command("classify", category="P0101"))
     assert urgent.urgency != case.urgency
-    assert urgent.extension is not None
     never = done(opened(sure(WISH)), command("classify", category="P0101"))
-    assert due(urgent, "final_reply") == due(never, "final_reply")
+    assert due(urgent, "final_reply") == due(never, "final_reply") + kept
     assert refused(urgent, extend(due(urgent, "final_reply") + HOUR)) == "not_allowed_now"
     asked = done(opened(sure(WISH)), extend(due(case, "final_reply")))
     assert done(asked, command("classify", category="P0101")).extension is None
+
+
+@pytest.mark.parametrize("name", ["李四", "li si", "0411-8360 0001", "", "x" * 256])
+def test_a_case_is_given_to_the_subject_of_a_token_and_to_no_name(name: str) -> None:
+    with pytest.raises(ValueError, match="string_pattern_mismatch"):
+        command("assign", to=name)
 
 
 # ---------------------------------------------------------------- not for us [F8]
@@ -495,14 +516,20 @@ def test_what_is_opened_again_is_with_whoever_had_it_and_nobody_was_called() -> 
     assert done(gone, command("reopen", reason="came_back")).office == case.office
 
 
-def test_who_came_back_too_often_is_not_refused_again() -> None:
+def test_who_came_back_too_often_is_refused_by_a_desk_above_and_for_good() -> None:
     case = opened(sure(WISH))
     for _ in range(3):
         case = done(done(case, "not_accept"), command("reopen", reason="wrong_answer"))
     assert case.reopened == 3
     assert why_not(case, "not_accept") == (
-        "it was opened again 3 times: solve it, hand it over or promote it"
+        "it was opened again 3 times: a desk above says that it is not ours"
     )
+    over = done(case, "not_accept", officer(DISTRICT))
+    assert why_not(over, "reopen").startswith("a desk above said that it is not for us")
+    assert rate(over, solved=False, reason="not_solved").event == "rated"
+    # What is solved may come back as before.
+    solved = done(resolved(done(case, "reply")), "close")
+    assert done(solved, "reopen").reopened == 4
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from typing import get_args
 import pytest
 
 from services.router.decisions.case import Case
-from services.router.decisions.commands import Changed, Refused, Supplement
+from services.router.decisions.commands import Changed, Rate, Refused, Supplement
 from services.router.decisions.policy import Policy, Role
 from services.router.decisions.routing import Facts
+from services.router.decisions.tracks import TRACKS
 from services.router.decisions.workflow import (
     accused_reads,
     allowed_actions,
@@ -20,7 +21,7 @@ from services.router.decisions.workflow import (
 )
 from services.router.decisions.workflow.moving import entered
 from shared.divisions import CITY, Tier
-from shared.events import CASE_EVENTS, Candidate, Order, Stage
+from shared.events import CASE_EVENTS, Candidate, Order, Stage, Track
 from shared.identity import SYSTEM, Actor
 from tests.router.stories import (
     BUS,
@@ -41,6 +42,7 @@ from tests.router.stories import (
     NEXT_STREET,
     NOON,
     QUESTION,
+    ROUTER,
     RUBBISH,
     STREET,
     WISH,
@@ -55,6 +57,7 @@ from tests.router.stories import (
     petition,
     refused,
     resolved,
+    shipped_policy,
     sure,
     unclear,
     why_not,
@@ -779,6 +782,41 @@ def test_nobody_is_called_for_an_answered_question_nor_counted_as_called() -> No
     # Of what is solved somebody has to say what came of the call.
     solved = resolved(done(opened(sure(RUBBISH)), "reply"))
     assert refused(solved, command("close")) == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("track", "stage"),
+    [(track, stage) for track in STAGES for stage in STAGES[track]],
+)
+def test_a_rating_opens_again_what_the_table_lets_an_officer_open_again(
+    track: Track, stage: Stage
+) -> None:
+    case = STAGES[track][stage]
+    step = TRACKS[track].step("reopen", stage)
+    asked = Rate(Order(1, 2), solved=False, satisfied=False, reason="not_solved")
+    rated = decide(case, asked, ROUTER, shipped_policy(), NOON)
+    assert isinstance(rated, Changed)
+    assert rated.case.satisfied is False
+    if step is None:
+        assert (rated.event, rated.case.stage) == ("rated", stage)
+    else:
+        assert rated.event == "reopened"
+        assert rated.case.stage in step.targets
+
+
+@pytest.mark.parametrize("category", [RUBBISH, QUESTION])
+def test_a_matter_or_a_question_that_nobody_touched_is_taken_back(category: str) -> None:
+    case = done(opened(sure(category)), "reroute", officer(COMMUNITY))
+    back = done(case, "recall")
+    assert (back.stage, back.holder, back.given_by) == ("registered", COMMUNITY, None)
+    assert back.clock("dispatch") is not None
+    assert "recall" not in allowed_actions(back, MAYOR)
+
+
+def test_what_is_handed_off_is_neither_taken_back_nor_opened_again() -> None:
+    for case in STAGES["handoff"].values():
+        assert {"recall", "reopen"}.isdisjoint(allowed_actions(case, MAYOR))
+        assert refused(case, "recall", MAYOR) == refused(case, "reopen", MAYOR) == "not_allowed_now"
 
 
 def test_resolving_without_signing_says_so() -> None:

@@ -36,7 +36,7 @@ from services.router.decisions.workflow.moving import (
 )
 from services.router.decisions.workflow.returning import waiting_at
 from services.router.decisions.workflow.wording import noted
-from shared.divisions import LADDER, Tier, tier_of
+from shared.divisions import CITY, LADDER, Tier, tier_of
 
 
 def on_resolve(before: Case, after: Case, command: Resolve, given: Given) -> Decision:
@@ -123,11 +123,12 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
 def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -> Decision:
     """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]
 
-    Who was refused and came back often enough is not refused again: it would go round. [ours]
+    Who was refused and came back too often is refused by a desk above, once and for all: else it
+    would go round. [ours]
     """
-    most = given.policy.settings.escalation.reopen_after_dissatisfied_callback.max
-    if before.reopened > most:
-        says = f"it was opened again {before.reopened} times: solve it, hand it over or promote it"
+    own = given.actor.division == before.holder and before.holder != CITY
+    if own and came_back_often(before, given.policy):
+        says = f"it was opened again {before.reopened} times: a desk above says that it is not ours"
         return Refused("not_allowed_now", says)
     after = closed(but(after, replied=True, not_accepted=command.reason), given.now)
     detail = {
@@ -181,6 +182,9 @@ def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decis
         hours = given.policy.settings.escalation.reopen.within.total_seconds() / 3600
         says = f"it was closed more than {hours:.0f} hours ago: a new petition is a new case"
         return Refused("not_allowed_now", says)
+    if refused_for_good(before, given.policy):
+        says = "a desk above said that it is not for us: with new facts it is a new petition"
+        return Refused("not_allowed_now", says)
     if not reopens(command.reason, given.policy):
         return Refused("not_allowed_now", f"the policy reopens nothing for {command.reason}")
     after, ways = reopened(after, given.policy, given.now)
@@ -200,7 +204,8 @@ def rated(before: Case, asked: Rate, policy: Policy, now: datetime) -> Changed:
     if before.stage == "closed":
         after = but(after, outcome=outcome_of(after))
     wrong = not asked.solved and reopens(asked.reason, policy)
-    if not (done and wrong and within_window(before, policy, now)):
+    over = refused_for_good(before, policy) or not within_window(before, policy, now)
+    if over or not (done and wrong):
         return stepped(before, after, "rated", "petition")
     after, ways = reopened(after, policy, now)
     return stepped(before, after, "reopened", f"reopen/{asked.reason}", ("rated", *ways))
@@ -210,6 +215,16 @@ def within_window(case: Case, policy: Policy, now: datetime) -> bool:
     """Whether a case may be opened again."""
     window = policy.settings.escalation.reopen.within
     return case.closed_at is None or now - case.closed_at <= window
+
+
+def came_back_often(case: Case, policy: Policy) -> bool:
+    """Whether it was opened again more often than the desk that has it settles alone."""
+    return case.reopened > policy.settings.escalation.reopen_after_dissatisfied_callback.max
+
+
+def refused_for_good(case: Case, policy: Policy) -> bool:
+    """Whether a desk above refused what had come back too often."""
+    return case.not_accepted is not None and came_back_often(case, policy)
 
 
 def reopens(reason: str | None, policy: Policy) -> bool:
@@ -243,8 +258,8 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
     if case.category is None:
         again = waiting_at(again, case.holder, policy, now)
         return clocks.start(again, ("received",), policy, now), ("reopened", "registered")
-    most = policy.settings.escalation.reopen_after_dissatisfied_callback.max
-    meets = again.reopened > most and tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
+    below = tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
+    meets = below and came_back_often(again, policy)
     if meets:
         holder = holder_for(Tier.STREET, case.place, case.accused_division, policy)
         ways: tuple[str, ...] = ("reopened", "street_meeting", "assigned")
