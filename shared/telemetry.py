@@ -35,6 +35,7 @@ LABELS: Final[Labels] = {
     "status": Bound(30, "the HTTP statuses that are answered"),
     "loop": Bound(30, "the loops of the service"),
     "what": Bound(30, "the kinds of weather: names of error classes"),
+    "stage": ("sent", "routed", "timed", "counted", "told", "ordered"),
     "reason": Bound(30, "the broker's refusals: names of error classes"),
 }
 
@@ -91,6 +92,12 @@ CENSUS_AGE = Gauge(
 )
 FOREIGN_CLOCK = Counter(
     "casegrid_foreign_clock_events", "Events stamped by another promise clock than ours", ["topic"]
+)
+
+HEARTBEAT_AGE = Gauge(
+    "casegrid_heartbeat_age_seconds",
+    "Since the sending of the last heartbeat that this stage felt on every partition",
+    ["stage"],
 )
 
 OUTBOX_DEPTH = Gauge("casegrid_outbox_depth", "Events committed and not yet on Kafka")

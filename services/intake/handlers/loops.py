@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from services.intake.decisions.admission import Limits
 from services.intake.decisions.petitions import accepted_at
@@ -18,6 +19,7 @@ from services.intake.metrics import UNREAD, UNREAD_AGE
 from services.intake.store import reading as store
 from shared.census import show_age
 from shared.clock import wall
+from shared.heartbeat import Heart
 from shared.postgres import transaction
 from shared.service import Process
 
@@ -36,6 +38,7 @@ class Intake:
     shelf: Shelf
     wrong_codes: WrongCodes
     door: Door = field(default_factory=Door)
+    heart: Heart = field(default_factory=Heart)
 
 
 async def open_intake(process: Process) -> Intake:
@@ -43,7 +46,8 @@ async def open_intake(process: Process) -> Intake:
     settings = process.settings
     commits = GroupCommit(settings.accept_queue)
     limits = Limits(settings.accept_wait_seconds, settings.unread_limit, settings.outbox_limit)
-    intake = Intake(commits, Shelf(), WrongCodes(), Door(limits, commits.wait))
+    heart = Heart(timedelta(seconds=settings.heartbeat_seconds))
+    intake = Intake(commits, Shelf(), WrongCodes(), Door(limits, commits.wait), heart)
     async with process.pool.acquire(timeout=10) as connection:
         await intake.shelf.newest(connection)
     return intake
@@ -72,16 +76,21 @@ async def commit_group(process: Process) -> float:
 
 
 async def read(process: Process) -> float:
-    """Read a page; a full page is followed by the next at once, any other by a short rest."""
+    """Read a page; a full page is followed by the next at once, any other by a short rest.
+
+    The heartbeat is the reader's: while nothing is read, nothing beats.
+    """
     policy = intake_of(process).shelf.policy
     if policy is None:
         process.health.degraded("policy", "no policy yet: petitions are taken, not read")
         return REST_SECONDS
     process.health.well("policy")
     async with transaction(process.pool, "read") as tx:
-        page = await reading.read_once(tx, process.clock.now(), policy, voice_of(process))
+        now, voice = process.clock.now(), voice_of(process)
+        page = await reading.read_once(tx, now, policy, voice)
+        beat = await intake_of(process).heart.beat(tx, census.spoken(voice), now)
     page.note()
-    if any(page):
+    if any(page) or beat:
         process.wake_relay.call()
     if sum(page) == reading.PAGE:
         return 0
