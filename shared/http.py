@@ -257,7 +257,8 @@ class Around:
         finally:
             telemetry.REQUESTS_UNDER_WAY.dec()
             route = getattr(scope.get("route"), "path", "(none)")
-            telemetry.REQUESTS.labels(route, scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in telemetry.METHODS else telemetry.OTHER
+            telemetry.REQUESTS.labels(route, method, str(status)).inc()
             telemetry.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
 
     def too_large(self) -> Problem:
@@ -376,6 +377,7 @@ async def metrics(request: Request) -> Response:
     process = process_of(request)
     telemetry.POOL_IN_USE.set(process.pool.get_size() - process.pool.get_idle_size())
     telemetry.POOL_SIZE.set(process.pool.get_size())
+    telemetry.POOL_LIMIT.set(process.pool.get_max_size())
     status, _ = await readiness(process)
     telemetry.READY.set(READY[status])
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
