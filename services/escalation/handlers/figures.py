@@ -9,7 +9,7 @@ from typing import get_args
 from prometheus_client import Gauge
 
 from services.escalation.decisions import NO_TIER, Reason, minute_of
-from services.escalation.store import figures, notices
+from services.escalation.store import armed, figures, notices
 from shared import postgres, tally
 from shared.divisions import Tier
 from shared.postgres import Transaction
@@ -31,6 +31,10 @@ UNHEEDED = Gauge(
     "casegrid_escalation_notices_unheeded",
     "Notices that no person took note of in time, nor since; counted to 10,000",
 )
+UNFIRED = Gauge(
+    "casegrid_escalation_unfired_oldest_seconds",
+    "Wall seconds that what is due longest waits for the sweep; 0: nothing waits",
+)
 TIERS = (*Tier, NO_TIER)
 
 
@@ -40,8 +44,11 @@ def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, int]) -> No
         gauge.labels(label).set(values.get(label, 0))
 
 
-async def show_figures(tx: Transaction, now: datetime) -> None:
-    """Set the gauges; due and overdue are by whole minutes of promise time."""
+async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> None:
+    """Set the gauges; due and overdue are by whole minutes of promise time at `speed`."""
+    earliest = await armed.earliest(tx)
+    waits = timedelta() if earliest is None else max(now - earliest, timedelta())
+    UNFIRED.set(waits.total_seconds() / speed)
     counts = await tally.counts(tx, ["open", "notices"])
     show(OPEN, TIERS, {key: n for (name, key), n in counts.items() if name == "open"})
     reasons = {key: n for (name, key), n in counts.items() if name == "notices"}
@@ -56,7 +63,7 @@ async def show_figures(tx: Transaction, now: datetime) -> None:
 async def step(process: Process) -> float:
     """Each second."""
     async with process.pool.acquire(timeout=10) as connection:
-        await show_figures(connection, process.clock.now())
+        await show_figures(connection, process.clock.now(), process.clock.speed)
     return 1.0
 
 

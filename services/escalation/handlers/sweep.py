@@ -34,10 +34,11 @@ ORDERS = Counter(
     "Orders to the router, by the tier of the case",
     ["action", "tier"],
 )
-NOTICES = Counter("casegrid_escalation_notices", "Digests posted to offices", ["reason"])
+NOTICES = Counter("casegrid_escalation_notices", "Digests that a sweep posted", ["reason"])
 LATE = Histogram(
     "casegrid_escalation_fired_late_seconds",
     "Wall seconds from a breach that could be known to the sweep that found it",
+    # Within a second is the promise; 1, 10, 60 and 600 are where lateness is told apart. [E19]
     buckets=(0.1, 0.5, 1, 10, 60, 600),
 )
 PAGE_CASES = Histogram(
