@@ -14,7 +14,7 @@ from deploy.prometheus.__main__ import HERE, files, text, write
 from deploy.prometheus.alerts import ALERTS, JOBS
 from deploy.prometheus.promises import BURNS, OPERATIONS, PROMISES, Promise
 from deploy.prometheus.rule import Alert, Owner, group, in_less_time, seconds_of, shorter
-from tests.prometheus import Tools
+from tests.tools import PrometheusTools
 
 ROOT = Path(__file__).parents[2]
 EVERY: tuple[Alert, ...] = (
@@ -250,7 +250,7 @@ def promise_of(alert: Alert) -> Promise | None:
     return next((promise for promise in PROMISES if alert in promise.alerts()), None)
 
 
-def tests_of(alert: Alert, folder: Path, n: int) -> Path:
+def tried_in(alert: Alert, folder: Path, n: int) -> Path:
     """A file of promtool's tests of one alert, and beside it the rules that it needs."""
     promise = promise_of(alert)
     needs = () if promise is None else promise.recordings()
@@ -267,16 +267,23 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write(tmp_path_factory.mktemp("rules"))
 
 
-def test_every_alert_fires_when_it_must_and_only_then(tools: Tools, tmp_path: Path) -> None:
-    tests = [tests_of(alert, tmp_path, n) for n, alert in enumerate(EVERY)]
+def test_every_alert_fires_when_it_must_and_only_then(
+    prometheus_tools: PrometheusTools, tmp_path: Path
+) -> None:
+    tests = [tried_in(alert, tmp_path, n) for n, alert in enumerate(EVERY)]
     said = subprocess.run(
-        [tools.promtool, "test", "rules", *tests], capture_output=True, text=True, check=False
+        [prometheus_tools.promtool, "test", "rules", *tests],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_the_rules_are_sound(tools: Tools, rules: list[Path]) -> None:
-    subprocess.run([tools.promtool, "check", "rules", *rules], check=True, capture_output=True)
+def test_the_rules_are_sound(prometheus_tools: PrometheusTools, rules: list[Path]) -> None:
+    subprocess.run(
+        [prometheus_tools.promtool, "check", "rules", *rules], check=True, capture_output=True
+    )
 
 
 def test_the_files_are_what_the_code_says() -> None:
