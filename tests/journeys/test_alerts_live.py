@@ -31,9 +31,12 @@ FULL = 10_001
 def watched(
     directory: Path, server: PostgresServer, broker: Kafka, tools: PrometheusTools
 ) -> Iterator[tuple[City, Watching]]:
-    with running_city(directory, server, broker.bootstrap, speed=SPEED) as city:
-        with watching(city, tools, directory / f"prometheus-{uuid4().hex[:8]}") as one:
-            yield city, one
+    home = directory / f"prometheus-{uuid4().hex[:8]}"
+    with (
+        running_city(directory, server, broker.bootstrap, speed=SPEED) as city,
+        watching(city, tools, home) as one,
+    ):
+        yield city, one
 
 
 def test_one_thing_breaks_at_a_time_and_exactly_that_is_said(
