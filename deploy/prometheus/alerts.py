@@ -147,7 +147,7 @@ STANDSTILL: Final = (
     ),
     Alert(
         "CasegridUnrouted",
-        "max(casegrid_intake_unrouted_oldest_seconds) > 300",
+        "max(casegrid_intake_oldest_unrouted_seconds) > 300",
         "1m",
         "A petition was accepted {{ $value | humanizeDuration }} ago and has no queue",
         "It is not lost: intake has it. The router has not said where it went.",

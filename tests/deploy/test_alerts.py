@@ -105,7 +105,7 @@ TRIED: Mapping[str, Tried] = {
     "CasegridParked": level('casegrid_parked{job="router"}', "1", "0", job="router"),
     "CasegridPetitionsBlocked": level("casegrid_router_blocked_petitions", "1", "0"),
     "CasegridUnread": level("casegrid_intake_unread_age_seconds", "61", "59"),
-    "CasegridUnrouted": level("casegrid_intake_unrouted_oldest_seconds", "301", "299"),
+    "CasegridUnrouted": level("casegrid_intake_oldest_unrouted_seconds", "301", "299"),
     "CasegridDeadlineNotFired": level("casegrid_escalation_unfired_oldest_seconds", "31", "29"),
     "CasegridOrdersUnanswered": Tried(
         {"casegrid_escalation_orders_unanswered": "2x150"},

@@ -9,18 +9,12 @@ from __future__ import annotations
 from collections import Counter as Count
 from collections.abc import Iterable, Sequence
 
-from prometheus_client import Counter
-
 from services.router import store
 from services.router.decisions.case import Case
 from services.router.decisions.stuck import Wait, waits
+from services.router.metrics import MENDED, RECOUNTED
 from shared import tally
 from shared.postgres import Transaction
-
-MENDED = Counter(
-    "casegrid_router_waiting_mended", "Cases whose place in the stuck queues was set right"
-)
-RECOUNTED = Counter("casegrid_router_waiting_recounted", "Counts of stuck queues that were wrong")
 
 
 async def mend(tx: Transaction, cases: Sequence[Case]) -> None:
