@@ -257,7 +257,8 @@ class Around:
         finally:
             telemetry.REQUESTS_UNDER_WAY.dec()
             route = getattr(scope.get("route"), "path", "(none)")
-            telemetry.REQUESTS.labels(route, scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in telemetry.METHODS else telemetry.OTHER
+            telemetry.REQUESTS.labels(route, method, str(status)).inc()
             telemetry.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
 
     def too_large(self) -> Problem:

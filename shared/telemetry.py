@@ -5,9 +5,38 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
+from typing import Final, NamedTuple, TypeAlias
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
+
+from shared.events import Topic
+
+
+class Bound(NamedTuple):
+    """What keeps the values of a label few where they cannot be listed: so many at most."""
+
+    most: int
+    by: str
+
+
+Labels: TypeAlias = Mapping[str, tuple[str, ...] | Bound]
+"""Every label of a list of metrics: its values, or what bounds them. Never an id."""
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+OTHER: Final = "(other)"
+"""Any other method: whoever asks makes up what he likes."""
+
+LABELS: Final[Labels] = {
+    "topic": tuple(Topic),
+    "route": Bound(80, "the paths of the service's API as /docs writes them, (none), (gate)"),
+    "method": (*METHODS, OTHER),
+    "status": Bound(30, "the HTTP statuses that are answered"),
+    "loop": Bound(30, "the loops of the service"),
+    "what": Bound(30, "the kinds of weather: names of error classes"),
+    "reason": Bound(30, "the broker's refusals: names of error classes"),
+}
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600)
 
@@ -49,6 +78,17 @@ STOPPED_PARTITIONS = Gauge(
     "Partitions read no further: a type this version does not know, or a position off the log",
     ["topic"],
 )  # fmt: skip
+COMPARED = Counter("casegrid_census_compared", "Petitions or cases compared with their owner")
+DIFFERENCES = Counter(
+    "casegrid_census_differences", "Of those, the ones that differed and were asked for again",
+    ["topic"],
+)  # fmt: skip
+STRANGERS = Counter(
+    "casegrid_census_strangers", "Petitions or cases that their owner does not have", ["topic"]
+)
+CENSUS_AGE = Gauge(
+    "casegrid_census_walk_age_seconds", "Since the owner last counted all; NaN before the first"
+)
 FOREIGN_CLOCK = Counter(
     "casegrid_foreign_clock_events", "Events stamped by another promise clock than ours", ["topic"]
 )

@@ -8,30 +8,20 @@ from typing import get_args
 
 from prometheus_client import Gauge
 
-from services.escalation.decisions import NO_TIER, Reason, minute_of
+from services.escalation.decisions import Reason, minute_of
+from services.escalation.metrics import (
+    OPEN,
+    OVERDUE,
+    SOON,
+    TIERS,
+    UNACKNOWLEDGED,
+    UNANSWERED,
+    UNHEEDED,
+)
 from services.escalation.store import figures, notices
 from shared import postgres, tally
-from shared.divisions import Tier
 from shared.postgres import Transaction
 from shared.service import Process, Timer
-
-OPEN = Gauge("casegrid_escalation_open_cases", "Open cases", ["tier"])
-SOON = Gauge(
-    "casegrid_escalation_due_within_hour", "Open cases whose earliest promise is due within 1 h",
-    ["tier"],
-)  # fmt: skip
-OVERDUE = Gauge(
-    "casegrid_escalation_overdue_cases", "Open cases with a promise past its minute", ["tier"]
-)
-UNANSWERED = Gauge("casegrid_escalation_orders_unanswered", "Orders without an answer")
-UNACKNOWLEDGED = Gauge(
-    "casegrid_escalation_notices_unacknowledged", "Notices that no person took note of", ["reason"]
-)
-UNHEEDED = Gauge(
-    "casegrid_escalation_notices_unheeded",
-    "Notices that no person took note of in time, nor since; counted to 10,000",
-)
-TIERS = (*Tier, NO_TIER)
 
 
 def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, int]) -> None:

@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import prometheus_client
-
 from services.escalation.decisions import RISES_AFTER, Accused, Digest, raised
 from services.escalation.handlers.sayings import notice_saying
+from services.escalation.metrics import RAISED
 from services.escalation.store import notices
 from services.escalation.store.notices import Acknowledged, Posted, Unheeded
 from shared import outbox, postgres, tally
@@ -23,10 +22,6 @@ from shared.service import Process, Timer
 
 PAGE = 200
 REAL = Clock().name
-
-RAISED = prometheus_client.Counter(
-    "casegrid_escalation_notices_raised", "Notices that went one level up", ["reason"]
-)
 
 
 async def post(

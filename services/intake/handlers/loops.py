@@ -6,8 +6,6 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from prometheus_client import Gauge
-
 from services.intake.decisions.admission import Limits
 from services.intake.decisions.petitions import accepted_at
 from services.intake.handlers import census, reading
@@ -16,14 +14,12 @@ from services.intake.handlers.announcing import Voice
 from services.intake.handlers.codes import WrongCodes
 from services.intake.handlers.petitions import GroupCommit
 from services.intake.handlers.policy import Shelf
+from services.intake.metrics import UNREAD, UNREAD_AGE
 from services.intake.store import reading as store
 from shared.census import show_age
 from shared.clock import wall
 from shared.postgres import transaction
 from shared.service import Process
-
-UNREAD = Gauge("casegrid_intake_unread", "Petitions accepted and not read yet, up to 100,001")
-UNREAD_AGE = Gauge("casegrid_intake_unread_age_seconds", "Age of the oldest unread petition")
 
 POLL_SECONDS = 0.05
 LEARN_SECONDS = 0.5

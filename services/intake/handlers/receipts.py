@@ -10,10 +10,9 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from prometheus_client import Counter, Histogram
-
 from services.intake.decisions.courses import course_of, moment
 from services.intake.decisions.petitions import Part, ShutOut, accepted_at
+from services.intake.metrics import ACCEPT_TO_ROUTED, UPDATED
 from services.intake.store import labels, shut_out
 from services.intake.store import receipts as store
 from services.intake.store.labels import Said
@@ -27,13 +26,6 @@ from shared.postgres import Transaction
 OPENED = "casegrid.case.opened.v1"
 CLASSIFIED = "casegrid.case.classified.v1"
 HANDED_OVER = "casegrid.case.handed_over.v1"
-
-UPDATED = Counter("casegrid_intake_receipts_updated", "Receipts brought up to date")
-ACCEPT_TO_ROUTED = Histogram(
-    "casegrid_intake_accept_to_routed_seconds",
-    "From taking a petition in to hearing where it was routed, in wall time",
-    buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 600, 3600),
-)
 
 
 async def on_case_changed(
