@@ -24,7 +24,8 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
         source="escalation",
         clock=process.clock.name,
     )
-    return {Topic.ROUTER: besides(compare, handlers.handle, asks=process.settings.census)}
+    handle = partial(handlers.handle, clock=process.clock.name)
+    return {Topic.ROUTER: besides(compare, handle, asks=process.settings.census)}
 
 
 SERVICE = Service(
@@ -37,6 +38,7 @@ SERVICE = Service(
         handlers.SWEEP,
         handlers.SAY_AGAIN,
         handlers.RAISE,
+        handlers.FORGET,
         handlers.PUSH,
         handlers.FIGURES,
         handlers.FORESEE,

@@ -573,12 +573,17 @@ def test_a_case_that_is_closed_or_reopened_has_no_tasks() -> None:
     case = done(whistled(), command("reply", text="gone by tonight"), cadre())
     solver = replace(COMMANDER, subject="who solved it")
     resolved = done(case, command("resolve", result="gone"), solver)
-    closed = done(resolved, command("close", callback="answered"), COMMANDER)
+    close = command("close", callback="answered")
+    assert why_not(resolved, close, COMMANDER) == (
+        "whoever received it first has not looked at what came of the whistle"
+    )
+    [result] = [task for task in resolved.open_tasks if task.kind == "result"]
+    closed = done(done(resolved, finish(result.n, good=True), officer(GRID)), close, COMMANDER)
     again = done(resolved, command("reopen", reason="came_back"), COMMANDER)
-    for after in (closed, again):
+    for after, state in ((closed, "closed"), (again, "void")):
         assert after.open_tasks == ()
         assert after.whistle is not None
-        assert after.whistle.state == "void"
+        assert after.whistle.state == state
 
 
 def test_a_pause_lets_no_department_wait() -> None:

@@ -16,9 +16,10 @@ from services.escalation.metrics import (
     TIERS,
     UNACKNOWLEDGED,
     UNANSWERED,
+    UNFIRED,
     UNHEEDED,
 )
-from services.escalation.store import figures, notices
+from services.escalation.store import armed, figures, notices
 from shared import postgres, tally
 from shared.postgres import Transaction
 from shared.service import Process, Timer
@@ -30,8 +31,11 @@ def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, int]) -> No
         gauge.labels(label).set(values.get(label, 0))
 
 
-async def show_figures(tx: Transaction, now: datetime) -> None:
-    """Set the gauges; due and overdue are by whole minutes of promise time."""
+async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> None:
+    """Set the gauges; due and overdue are by whole minutes of promise time at `speed`."""
+    earliest = await armed.earliest(tx)
+    waits = timedelta() if earliest is None else max(now - earliest, timedelta())
+    UNFIRED.set(waits.total_seconds() / speed)
     counts = await tally.counts(tx, ["open", "notices"])
     show(OPEN, TIERS, {key: n for (name, key), n in counts.items() if name == "open"})
     reasons = {key: n for (name, key), n in counts.items() if name == "notices"}
@@ -46,7 +50,7 @@ async def show_figures(tx: Transaction, now: datetime) -> None:
 async def step(process: Process) -> float:
     """Each second."""
     async with process.pool.acquire(timeout=10) as connection:
-        await show_figures(connection, process.clock.now())
+        await show_figures(connection, process.clock.now(), process.clock.speed)
     return 1.0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from services.router.decisions import clocks
@@ -141,8 +143,12 @@ def rerouted_by_facts(
     policy, now = given.policy, given.now
     routed = route(facts, policy)
     if routed.urgency != before.urgency:
-        # More time was given for another promise than the one that it has now.
-        said = but(said, extension=None)
+        # What was given was given for another promise than the one that it has now; and once.
+        given_once = said.extension
+        if given_once is not None and given_once.granted_at is not None:
+            said = but(said, extension=replace(given_once, by=timedelta()))
+        else:
+            said = but(said, extension=None)
     after = as_routed(said, routed, facts.division, policy)
     if stays(before, after, routed, policy):
         after = but(after, **desk_of(before))

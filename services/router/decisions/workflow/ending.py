@@ -24,7 +24,15 @@ from services.router.decisions.policy import Policy
 from services.router.decisions.routing import holder_for
 from services.router.decisions.workflow.answering import with_result
 from services.router.decisions.workflow.asked import Given
-from services.router.decisions.workflow.moving import CLOCK_TOLERANCE, closed, moved, moved_reason
+from services.router.decisions.workflow.desk import office_may_not
+from services.router.decisions.workflow.moving import (
+    CLOCK_TOLERANCE,
+    closed,
+    held_at,
+    moved,
+    moved_reason,
+    settled_in,
+)
 from services.router.decisions.workflow.returning import waiting_at
 from services.router.decisions.workflow.wording import noted
 from shared.divisions import LADDER, Tier, tier_of
@@ -54,6 +62,9 @@ def on_close(before: Case, after: Case, command: Close, given: Given) -> Decisio
     """Only after a call-back try, or where there is nobody to call; never without an answer."""
     if not before.replied:
         return Refused("incomplete", "the resident has no answer yet: reply first")
+    if any(task.kind == "result" for task in before.open_tasks):
+        says = "whoever received it first has not looked at what came of the whistle"
+        return Refused("not_allowed_now", says)
     if before.contact and command.callback == "no_contact":
         return Refused("incomplete", "there is a contact: try to call back first")
     if command.callback == "no_answer":
@@ -69,7 +80,16 @@ def on_close(before: Case, after: Case, command: Close, given: Given) -> Decisio
 
 
 def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> Decision:
-    """A try is counted; what the resident says closes the case or reopens it. [Beijing 23; F58]"""
+    """A try is counted; what the resident says closes the case or reopens it. [Beijing 23; F58]
+
+    What is not solved is never closed as solved: manners and speed are said of what is. [ours]
+    """
+    if command.result == "not_solved" and not reopens(command.reason, given.policy):
+        reasons = ", ".join(given.policy.settings.escalation.reopen.reasons)
+        says = (
+            f"not solved for one of: {reasons}; or it is solved, and he is not satisfied with how"
+        )
+        return Refused("incomplete", says)
     detail: dict[str, object] = {
         "result": command.result,
         "satisfied": command.satisfied,
@@ -84,7 +104,7 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
         satisfied=command.satisfied,
     )
     transitions: tuple[str, ...] = (f"called_back/{command.result}",)
-    if command.result == "not_solved" and reopens(command.reason, given.policy):
+    if command.result == "not_solved":
         after, ways = reopened(after, given.policy, given.now)
         return stepped(
             before, after, "called_back", "step/call_back", (*transitions, *ways), detail
@@ -95,7 +115,14 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
 
 
 def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -> Decision:
-    """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]"""
+    """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]
+
+    Who was refused and came back often enough is not refused again: it would go round. [ours]
+    """
+    most = given.policy.settings.escalation.reopen_after_dissatisfied_callback.max
+    if before.reopened > most:
+        says = f"it was opened again {before.reopened} times: solve it, hand it over or promote it"
+        return Refused("not_allowed_now", says)
     after = closed(but(after, replied=True, not_accepted=command.reason), given.now)
     detail = {
         "reason": command.reason,
@@ -178,7 +205,8 @@ def reopens(reason: str | None, policy: Policy) -> bool:
 
 
 def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str, ...]]:
-    """Open again with whoever had it, its promises made anew; too often, the street meets on it.
+    """Open again with whoever had it, as an arbiter said if one did, its promises made anew; too
+    often, the street meets on it.
 
     [policy: escalation.reopen_after_dissatisfied_callback]
     """
@@ -192,6 +220,7 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
         extension=None,
         not_accepted=None,
         call_backs=0,
+        called_back=None,
         outcome=None,
         closed_at=None,
         closing_tier=None,
@@ -202,8 +231,24 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
         return clocks.start(again, ("received",), policy, now), ("reopened", "registered")
     most = policy.settings.escalation.reopen_after_dissatisfied_callback.max
     meets = again.reopened > most and tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
-    holder = case.holder
     if meets:
         holder = holder_for(Tier.STREET, case.place, case.accused_division, policy)
-    ways = ("reopened", "street_meeting", "assigned") if meets else ("reopened", "assigned")
-    return clocks.start(moved(again, holder, policy, now), ("received",), policy, now), ways
+        ways: tuple[str, ...] = ("reopened", "street_meeting", "assigned")
+        again = moved(again, holder, policy, now)
+    else:
+        ways = ("reopened", "assigned")
+        again = back(again, policy, now)
+    return clocks.start(again, ("received",), policy, now), ways
+
+
+def back(case: Case, policy: Policy, now: datetime) -> Case:
+    """The case at the desk that had it, unsigned.
+
+    In the catalogue's office, if its own is gone or it never came further than a dispatcher.
+    """
+    office = case.office
+    gone = office is not None and office_may_not(case, office, case.holder, policy) is not None
+    if gone or case.had_by[-1:] != (case.desk,):
+        return moved(case, case.holder, policy, now)
+    held = but(held_at(case, case.holder, office), arbitration=case.arbitration)
+    return settled_in(held, ("assigned", "entered_tier"), policy, now)

@@ -117,7 +117,11 @@ def held_at(case: Case, holder: str, office: str | None) -> Case:
     held = but(case, holder=holder, office=office, role=role, stage="assigned", **NOBODY_YET)
     if case.had_by[-1:] == (held.desk,):
         return held
-    return but(held, had_by=(*case.had_by, held.desk)[-MOST_REMEMBERED:])
+    had = (*case.had_by, held.desk)
+    if len(had) > MOST_REMEMBERED:
+        # The first receiver is told of the result, however long ago that was. [B6]
+        had = (had[0], *had[1 - MOST_REMEMBERED :])
+    return but(held, had_by=had)
 
 
 NOBODY_YET: Final[Mapping[str, None]] = dict.fromkeys(

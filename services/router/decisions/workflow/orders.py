@@ -31,6 +31,7 @@ def answer(case: Case, order: ApplyOrder, policy: Policy, now: datetime) -> Deci
         return supervised(case, order)
     if order.tier != case.tier:
         return Refused("stale", f"the case is in tier {case.tier}, not in {order.tier}")
+    # A pause that lasts goes along: it is agreed with the resident, and ends by itself.
     return promoted(case, policy, now, f"clock/{order.clock}", {})
 
 
