@@ -25,7 +25,7 @@ SILENT: Final = (
     Alert(
         "CasegridServiceDown",
         f"sum by (job) (up{{{ANY}}}) == 0 or {GONE}",
-        "1m",
+        "2m",
         "{{ $labels.job }}: no process answers",
         "Prometheus reaches no process of this service. Petitions wait; none is lost.",
     ),
@@ -84,7 +84,7 @@ SILENT: Final = (
 STANDSTILL: Final = (
     Alert(
         "CasegridOutboxStuck",
-        "max by (job) (casegrid_outbox_age_seconds) > 60",
+        "max by (job) (casegrid_outbox_age_seconds) > 30",
         "1m",
         "{{ $labels.job }}: what it committed is not on Kafka",
         "The oldest event waits {{ $value | humanizeDuration }}. Nothing is lost; what came later"
@@ -154,7 +154,7 @@ STANDSTILL: Final = (
     ),
     Alert(
         "CasegridDeadlineNotFired",
-        "max(casegrid_escalation_unfired_oldest_seconds) > 60",
+        "max(casegrid_escalation_unfired_oldest_seconds) > 30",
         "30s",
         "A promise broke {{ $value | humanizeDuration }} ago and nobody was told",
         "The sweep of escalation stands still or is too slow.",

@@ -80,7 +80,7 @@ TRIED: Mapping[str, Tried] = {
         {}, {'casegrid_heartbeat_age_seconds{stage="routed"}': "1x150"}, {}
     ),
     "CasegridOutboxStuck": level(
-        'casegrid_outbox_age_seconds{job="intake"}', "61", "59", job="intake"
+        'casegrid_outbox_age_seconds{job="intake"}', "31", "29", job="intake"
     ),
     "CasegridOutboxDeep": level(
         'casegrid_outbox_depth{job="intake"}', "10001", "10000", job="intake"
@@ -106,7 +106,7 @@ TRIED: Mapping[str, Tried] = {
     "CasegridPetitionsBlocked": level("casegrid_router_blocked_petitions", "1", "0"),
     "CasegridUnread": level("casegrid_intake_unread_age_seconds", "61", "59"),
     "CasegridUnrouted": level("casegrid_intake_unrouted_oldest_seconds", "301", "299"),
-    "CasegridDeadlineNotFired": level("casegrid_escalation_unfired_oldest_seconds", "61", "59"),
+    "CasegridDeadlineNotFired": level("casegrid_escalation_unfired_oldest_seconds", "31", "29"),
     "CasegridOrdersUnanswered": Tried(
         {"casegrid_escalation_orders_unanswered": "2x150"},
         # Now and then some are under way.
