@@ -114,12 +114,12 @@ def made_at(id_: UUID) -> datetime:
 
 
 @cache
-def subjects(topic: Topic) -> tuple[str, ...]:
-    """For each partition of a topic a subject whose key finds it."""
+def subjects(topic: Topic, word: str = "census") -> tuple[str, ...]:
+    """For each partition of a topic a subject, beginning with `word`, whose key finds it."""
     found: dict[int, str] = {}
     n = 0
     while len(found) < PARTITIONS[topic]:
-        subject = f"census/{n}"
+        subject = f"{word}/{n}"
         found.setdefault(lane_of(topic, subject), subject)
         n += 1
     return tuple(found[partition] for partition in sorted(found))

@@ -377,6 +377,7 @@ async def metrics(request: Request) -> Response:
     process = process_of(request)
     telemetry.POOL_IN_USE.set(process.pool.get_size() - process.pool.get_idle_size())
     telemetry.POOL_SIZE.set(process.pool.get_size())
+    telemetry.POOL_LIMIT.set(process.pool.get_max_size())
     status, _ = await readiness(process)
     telemetry.READY.set(READY[status])
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

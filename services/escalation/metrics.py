@@ -29,6 +29,11 @@ SOON = Gauge(
 OVERDUE = Gauge(
     "casegrid_escalation_overdue_cases", "Open cases with a promise past its minute", ["tier"]
 )
+OLDEST_OVERDUE = Gauge(
+    "casegrid_escalation_oldest_overdue_seconds",
+    "How long the promise that is overdue longest has been, in promise time; 0: none",
+    ["tier"],
+)
 FORECAST = Gauge(
     "casegrid_escalation_forecast",
     "Open cases that will be promoted, supervised or reminded of within these hours of promise time"

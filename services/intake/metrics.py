@@ -44,5 +44,14 @@ ACCEPT_TO_ROUTED = Histogram(
     "From taking a petition in to hearing where it was routed, in wall time",
     buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 600, 3600),
 )
+UNROUTED_AGE = Gauge(
+    "casegrid_intake_oldest_unrouted_seconds",
+    "Age of the oldest petition that was accepted and not routed; 0: none, NaN: not known yet",
+)
+REPLY_SECONDS = Histogram(
+    "casegrid_intake_reply_seconds",
+    "From the receipt of a petition to the reply that its resident hears of, in promise time",
+    buckets=(60, 600, 3600, 14400, 43200, 86400, 172800, 259200, 604800, 1296000, 2592000),
+)
 UPDATED = Counter("casegrid_intake_receipts_updated", "Receipts brought up to date")
 SAID_AGAIN = Counter("casegrid_intake_said_again", "Events that the router asked for again")

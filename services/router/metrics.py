@@ -38,6 +38,10 @@ BLOCKED_NOW = Gauge(
 BLOCKED = Counter("casegrid_router_petitions_blocked", "Petitions that began to wait for a person")
 DUPLICATES = Counter("casegrid_router_duplicates", "Events of petitions that were heard before")
 POLICY = Gauge("casegrid_router_policy_version", "The policy version in force")
+CALENDAR_LEFT = Gauge(
+    "casegrid_router_calendar_days_left",
+    "Days of promise time until promises are reckoned by a year whose notice is not published",
+)
 
 ORDERS_APPLIED = Counter(
     "casegrid_router_orders_applied", "Orders of escalation applied", ["action"]

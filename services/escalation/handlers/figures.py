@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import get_args
@@ -10,6 +11,7 @@ from prometheus_client import Gauge
 
 from services.escalation.decisions import Reason, minute_of
 from services.escalation.metrics import (
+    OLDEST_OVERDUE,
     OPEN,
     OVERDUE,
     SOON,
@@ -24,11 +26,20 @@ from shared import postgres, tally
 from shared.postgres import Transaction
 from shared.service import Process, Timer
 
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+REST = 20
+"""[ours] A twentieth of this timer's time goes into looking, at most."""
 
-def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, int]) -> None:
+
+def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, float]) -> None:
     """Set a gauge for all its labels; what is not counted is 0."""
     for label in labels:
         gauge.labels(label).set(values.get(label, 0))
+
+
+def seconds_since(minute: str | None, now: datetime) -> float:
+    """How long ago a minute of `minute_of` ended, in seconds; 0 of none."""
+    return 0.0 if minute is None else max(0.0, now.timestamp() - (int(minute) + 1) * 60)
 
 
 async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> None:
@@ -43,15 +54,17 @@ async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> No
     due = await figures.due_by_tier(tx, minute_of(now), minute_of(now + timedelta(hours=1)))
     show(SOON, TIERS, {row.tier: row.soon for row in due})
     show(OVERDUE, TIERS, {row.tier: row.overdue for row in due})
+    show(OLDEST_OVERDUE, TIERS, {row.tier: seconds_since(row.oldest, now) for row in due})
     UNHEEDED.set(await notices.unheeded(tx))
     UNANSWERED.set(await figures.open_orders(tx))
 
 
 async def step(process: Process) -> float:
-    """Each second."""
+    """Each second while that is cheap: every minute in which something is overdue is looked at."""
+    began = time.monotonic()
     async with process.pool.acquire(timeout=10) as connection:
         await show_figures(connection, process.clock.now(), process.clock.speed)
-    return 1.0
+    return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, REST * (time.monotonic() - began)))
 
 
 async def forget_zeros(process: Process) -> float:

@@ -10,7 +10,15 @@ from prometheus_client import Counter, Gauge
 from services.router import store
 from services.router.decisions.stuck import WAITS_FOR
 from services.router.handlers.policies import Policies
-from services.router.metrics import BLOCKED_NOW, OPEN, POLICY, PROMOTED, WAIT, WAIT_AGE
+from services.router.metrics import (
+    BLOCKED_NOW,
+    CALENDAR_LEFT,
+    OPEN,
+    POLICY,
+    PROMOTED,
+    WAIT,
+    WAIT_AGE,
+)
 from shared import tally
 from shared.divisions import CITY, LADDER
 from shared.postgres import Transaction
@@ -37,6 +45,7 @@ async def measure(tx: Transaction, policies: Policies, now: datetime) -> None:
     await measure_waiting(tx, now)
     BLOCKED_NOW.set(await store.blocked.count(tx))
     POLICY.set(policies.newest)
+    CALENDAR_LEFT.set(policies.current.calendar.days_left(now))
 
 
 async def measure_waiting(tx: Transaction, now: datetime) -> None:
