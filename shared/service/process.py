@@ -88,7 +88,11 @@ class Service:
 
 @dataclass(slots=True)
 class Process:
-    """One running process of a service: everything that is made once."""
+    """One running process of a service: everything that is made once.
+
+    `started`: it knows what must be known before anything runs. `draining`: it was told to end,
+    answers whoever is here, and should be sent nobody new.
+    """
 
     service: Service
     settings: Settings
@@ -96,6 +100,8 @@ class Process:
     pool: Pool
     epoch: int = 1
     state: object = None
+    started: bool = False
+    draining: bool = False
     health: Health = field(default_factory=Health)
     lags: dict[Topic, Lag] = field(default_factory=dict)
     wake_relay: outbox.Wake = field(default_factory=outbox.Wake)
