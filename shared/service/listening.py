@@ -57,21 +57,22 @@ def share_evenly(listener: socket.socket) -> None:
         return
 
 
-async def turn_away(listener: socket.socket, ours: Ours) -> bool:
+async def turn_away(listener: socket.socket, ours: Ours, first: int = 0) -> int:
     """New connections go to another socket of the port, if there is one and this is Linux.
 
-    Which number ours has nobody says: each is tried with a connection to ourselves.
+    Which number ours has nobody says: each is tried with a connection to ourselves, from `first`
+    on. Returns the number of the socket that has them now.
     """
-    for number in range(MOST_SOCKETS):
+    for number in range(first, MOST_SOCKETS):
         try:
             give_all_to(listener, number)
             if not await comes_here(listener, ours):
-                return True
+                return number
         except OSError as refused:
             logger.warning("new connections come here to the end: %s", type(refused).__name__)
-            return False
+            return 0
     share_evenly(listener)
-    return False
+    return 0
 
 
 def give_all_to(listener: socket.socket, number: int) -> None:
@@ -87,12 +88,11 @@ async def comes_here(listener: socket.socket, ours: Ours) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
     _, writer = await asyncio.open_connection(host, port)
     try:
-        while True:
+        await asyncio.sleep(0.02)
+        while waiting(listener):  # noqa: ASYNC110 (the kernel has no event for it)
             await asyncio.sleep(0.02)
-            if not waiting(listener):
-                break
-        # What was accepted is a connection of the server one turn of the loop later.
-        await asyncio.sleep(0)
+        # What was accepted is a connection of the server some turns of the loop later.
+        await asyncio.sleep(0.05)
         return ours(writer.get_extra_info("sockname")[1])
     finally:
         writer.close()

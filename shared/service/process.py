@@ -48,9 +48,11 @@ class Health:
         else:
             self.blocking.discard(loop)
 
-    def starting(self, loop: str, reason: str) -> None:
+    def starting(self, loop: str, reason: str, *, blocking: bool = False) -> None:
         """This loop has not got on yet, which is no news for the log."""
         self.reasons.setdefault(loop, reason)
+        if blocking:
+            self.blocking.add(loop)
 
     def well(self, loop: str) -> None:
         """This loop gets on."""

@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ from shared.service.timing import FOLD, compare_topics, keep_time, watch_loop
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
-START = "start"
+START, LISTEN = "start", "listen"
 
 
 def background(process: Process, parts: Iterable[str]) -> dict[str, Work]:
@@ -65,6 +65,7 @@ async def serve(service: Service, settings: Settings, parts: Sequence[str] = PAR
         dsn, settings.database_pool, settings.lock_timeout_ms, service.name
     ) as pool:
         process = Process(service, settings, settings.clock(), pool)
+        process.health.starting(LISTEN, "does not listen yet", blocking=True)
         async with answering(process):
             await unless(stop, settle(process))
             if not stop.is_set():
@@ -153,6 +154,14 @@ class Server(uvicorn.Server):
     """uvicorn without handlers of its own: it would raise a signal again after its shutdown, and
     so end the loops before they clean up."""
 
+    listening: Callable[[], None] = staticmethod(lambda: None)
+    """Called once it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.listening()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The signals are ours."""
@@ -177,7 +186,9 @@ class Server(uvicorn.Server):
 def server_of(process: Process, parts: Sequence[str]) -> Server:
     """What answers HTTP; without the part `http`, only what operations ask."""
     app = create_app(process, process.service.routes if "http" in parts else None)
-    return server_on(process.settings.port, app)
+    server = server_on(process.settings.port, app)
+    server.listening = partial(process.health.well, LISTEN)
+    return server
 
 
 def server_on(port: int, app: Around) -> Server:
@@ -225,12 +236,14 @@ async def end(
     """
     await stop.wait()
     process.draining = True
+    other = 0
     if shared is not None:
-        await turn_away(shared, server.has)
+        other = await turn_away(shared, server.has)
     with suppress(TimeoutError):
         async with asyncio.timeout(process.settings.drain_seconds):
             await server.empty()
     if shared is not None:
-        await turn_away(shared, server.has)
+        # Who came or left meanwhile has changed what the kernel was told, or the numbers.
+        await turn_away(shared, server.has, other)
         server.listen_no_more()
     server.should_exit = True
