@@ -51,10 +51,6 @@ LATE = Histogram(
     # Within a second is the promise; 1, 10, 60 and 600 are where lateness is told apart. [E19]
     buckets=(0.1, 0.5, 1, 10, 60, 600),
 )
-UNFIRED = Gauge(
-    "casegrid_escalation_unfired_oldest_seconds",
-    "Wall seconds that what is due longest waits for the sweep; 0: nothing waits",
-)
 PAGE_CASES = Histogram(
     "casegrid_escalation_sweep_page_cases", "Cases of a page that was not empty",
     buckets=(1, 5, 20, 50, 100, 200, 500),

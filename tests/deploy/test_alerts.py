@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,13 +14,19 @@ import yaml
 from deploy.prometheus.__main__ import HERE, files, text, write
 from deploy.prometheus.alerts import ALERTS, JOBS
 from deploy.prometheus.promises import BURNS, OPERATIONS, PROMISES, Promise
-from deploy.prometheus.rule import Alert, Owner, group, in_less_time, seconds_of, shorter
+from deploy.prometheus.rule import Alert, Owner, Recording, group, in_less_time, seconds_of, shorter
 from tests.tools import PrometheusTools
 
 ROOT = Path(__file__).parents[2]
 EVERY: tuple[Alert, ...] = (
     *(alert for promise in PROMISES for alert in promise.alerts()),
     *(alert for alerts in ALERTS.values() for alert in alerts),
+)
+
+
+RULES: tuple[Alert | Recording, ...] = (
+    *EVERY,
+    *(one for promise in PROMISES for one in promise.recordings()),
 )
 
 
@@ -308,6 +315,15 @@ def test_whoever_is_woken_knows_whom_and_where_to_read(alert: Alert) -> None:
         "## When it is over",
     ):
         assert heading in told, f"{page.name}: {heading}"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.expr[:60])
+def test_every_rule_asks_for_what_is_measured(rule: Alert | Recording) -> None:
+    listed = set(re.findall(r"`(casegrid_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    recorded = {one.record for promise in PROMISES for one in promise.recordings()}
+    for name in re.findall(r"[\w:]*\bcasegrid_\w+|\w+:casegrid_\w+", rule.expr):
+        plain = re.sub(r"_(bucket|count|sum)$", "", name)
+        assert name in recorded or {name, plain} & listed, name
 
 
 def test_there_is_no_page_without_an_alert() -> None:

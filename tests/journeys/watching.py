@@ -66,7 +66,7 @@ class Watching:
         looks: deque[bool] = deque(maxlen=QUIET_LOOKS)
 
         def is_quiet() -> bool:
-            looks.append(self.firing() <= {WATCHDOG, "CasegridNoHeartbeat"})
+            looks.append(self.firing() <= {WATCHDOG})
             return len(looks) == QUIET_LOOKS and all(looks)
 
         eventually(is_quiet, bool, seconds, LOOK_SECONDS)
@@ -75,11 +75,7 @@ class Watching:
     def fires(self, *must: str, seconds: float = 30, may: tuple[str, ...] = ()) -> None:
         """Wait until these fire; nothing else has since it was quiet, but what may."""
         eventually(self.firing, lambda now: set(must) <= now, seconds, LOOK_SECONDS)
-        others = {
-            one
-            for one in self.seen
-            if one not in must and one not in (WATCHDOG, "CasegridNoHeartbeat")
-        }
+        others = {one for one in self.seen if one not in must and one != WATCHDOG}
         strange = {one for one in others if one not in may and one.partition("/")[0] not in may}
         assert not strange, f"also: {strange}"
 
