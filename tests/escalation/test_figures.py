@@ -105,7 +105,7 @@ async def test_the_gauges_are_exact_after_random_work(tx: Transaction) -> None:
             by_tier("open_cases"),
             by_tier("due_within_hour"),
             by_tier("overdue_cases"),
-            by_tier("oldest_overdue_seconds"),
+            by_tier("overdue_oldest_seconds"),
         ) == expected(cases, now)
         assert gauge("orders_unanswered") == await tx.fetchval("select count(*) from orders")
     assert gauge("orders_unanswered") > 0
