@@ -381,7 +381,8 @@ class NoticePosted(Data):
     """One digest: what is about to be late, or is late. Changes no case.
 
     It is for an office in a division; unsaid, for the division's own desk. `raised_from`: the
-    notice below that nobody took note of in time; this one is for the desk above.
+    notice below that nobody took note of in time; this one is for the desk above. `about`: what
+    else it says: an order to promote (a reminder), a whistle or a task (a warning, long before).
     """
 
     type: Literal["casegrid.notice.posted.v1"]
@@ -394,6 +395,7 @@ class NoticePosted(Data):
     oldest_due_at: AwareDatetime
     cases: tuple[UUID, ...]
     raised_from: UUID | None = None
+    about: Literal["promotion", "whistle", "task"] | None = None
 
 
 # ---------------------------------------------------------------- policy.events

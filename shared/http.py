@@ -224,9 +224,10 @@ In a flood there are more refusals than anything else: they cost as little as th
 class Around:
     """Counts and times each request; what is not let in or too large reaches no route."""
 
-    def __init__(self, app: ASGIApp, max_body: int, gate: Gate | None = None) -> None:
+    def __init__(self, app: ASGIApp, process: Process, gate: Gate | None = None) -> None:
         self.app = app
-        self.max_body = max_body
+        self.process = process
+        self.max_body = process.settings.max_body_bytes
         self.gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -234,6 +235,8 @@ class Around:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if self.process.draining:
+            send = last(send)
         if self.gate is not None and ADMITTED not in scope.get("extensions", {}):
             refused = self.gate(scope)
             if refused is not None:
@@ -280,6 +283,17 @@ class Around:
             return message
 
         return counted
+
+
+def last(send: Send) -> Send:
+    """The answer says that the connection ends with it: the next one goes to somebody else."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return told
 
 
 def declared_length(scope: Scope) -> int:
@@ -347,6 +361,16 @@ async def livez() -> Response:
     return json({"status": "alive"})
 
 
+@operations.get("/startupz", summary="Started: it once had all that it needs to run")
+async def startupz(request: Request) -> Response:
+    """503 until the database answered and has this version's tables; 200 for ever after."""
+    process = process_of(request)
+    if process.started:
+        return json({"status": "started", "reasons": {}})
+    answer = {"status": "starting", "reasons": dict(process.health.reasons)}
+    return json(answer, 503, {"Retry-After": "2"})
+
+
 READY = {"ready": 1.0, "degraded": 0.5, "not ready": 0.0, "down": 0.0}
 
 
@@ -358,6 +382,8 @@ async def readiness(process: Process) -> tuple[str, dict[str, str]]:
     except WEATHER as away:
         return "down", {"database": type(away).__name__} | process.health.reasons
     reasons = dict(process.health.reasons)
+    if process.draining:
+        return "not ready", reasons | {"end": "was told to end"}
     if process.health.blocking:
         return "not ready", reasons
     return ("degraded" if reasons else "ready"), reasons
@@ -405,8 +431,8 @@ def create_app(process: Process, routes: APIRouter | None) -> Around:
     for weather in WEATHER:
         app.add_exception_handler(weather, on_weather)
     app.add_exception_handler(Exception, on_bug)
-    gate = process.service.gate and process.service.gate(process)
-    return Around(app, process.settings.max_body_bytes, gate)
+    gate = process.service.gate if routes is not None else None
+    return Around(app, process, gate and gate(process))
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -26,7 +26,8 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
         clock=process.clock.name,
     )
     on = On(Topic.ESCALATION, Voice("escalation", process.epoch, process.clock.name))
-    hear = besides(compare, handlers.handle, asks=process.settings.census)
+    handle = partial(handlers.handle, clock=process.clock.name)
+    hear = besides(compare, handle, asks=process.settings.census)
     return {Topic.ROUTER: feeling(hear, on)}
 
 
@@ -40,6 +41,7 @@ SERVICE = Service(
         handlers.SWEEP,
         handlers.SAY_AGAIN,
         handlers.RAISE,
+        handlers.FORGET,
         handlers.PUSH,
         handlers.FIGURES,
         handlers.FORESEE,

@@ -34,6 +34,10 @@ OLDEST_OVERDUE = Gauge(
     "How long the promise that is overdue longest has been, in promise time; 0: none",
     ["tier"],
 )
+UNFIRED = Gauge(
+    "casegrid_escalation_unfired_oldest_seconds",
+    "Wall seconds that what is due longest waits for the sweep; 0: nothing waits",
+)
 FORECAST = Gauge(
     "casegrid_escalation_forecast",
     "Open cases that will be promoted, supervised or reminded of within these hours of promise time"
@@ -44,6 +48,7 @@ FORECAST = Gauge(
 LATE = Histogram(
     "casegrid_escalation_fired_late_seconds",
     "Wall seconds from a breach that could be known to the sweep that found it",
+    # Within a second is the promise; 1, 10, 60 and 600 are where lateness is told apart. [E19]
     buckets=(0.1, 0.5, 1, 10, 60, 600),
 )
 PAGE_CASES = Histogram(
@@ -64,7 +69,7 @@ ORDERS_SAID_AGAIN = Counter(
 )
 UNANSWERED = Gauge("casegrid_escalation_orders_unanswered", "Orders without an answer")
 
-NOTICES = Counter("casegrid_escalation_notices", "Digests posted to offices", ["reason"])
+NOTICES = Counter("casegrid_escalation_notices", "Digests that a sweep posted", ["reason"])
 UNACKNOWLEDGED = Gauge(
     "casegrid_escalation_notices_unacknowledged", "Notices that no person took note of", ["reason"]
 )

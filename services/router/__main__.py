@@ -7,7 +7,7 @@ from pathlib import Path
 
 from services.router import store
 from services.router.api import routes
-from services.router.handlers import measures, policies
+from services.router.handlers import measures, policies, stuck
 from services.router.handlers.census import Census
 from services.router.handlers.orders import Orders
 from services.router.handlers.petitions import Petitions
@@ -57,6 +57,13 @@ async def count(process: Process) -> float:
     return 1.0 if more else 5.0
 
 
+async def recount(process: Process) -> float:
+    """At the start, and each hour: the stuck queues. An older version may have worked beside us."""
+    async with postgres.transaction(process.pool, "timer") as tx:
+        await stuck.recount(tx)
+    return 3600.0
+
+
 async def look_for_policy(process: Process) -> float:
     """Each second: switch to the newest policy, whichever process loaded it."""
     async with process.pool.acquire(timeout=10) as connection:
@@ -84,6 +91,7 @@ SERVICE = Service(
         Timer("policy for sweep", "sweep", look_for_policy),
         Timer("look", "sweep", look),
         Timer("census", "sweep", count),
+        Timer("recount", "sweep", recount),
     ),
     open=open_policies,
 )

@@ -27,6 +27,10 @@ WAIT = Gauge(WAITING, "Cases in a stuck queue, by queue and tier", ["queue", "ti
 WAIT_AGE = Gauge(
     WAITING_AGE, "How long the oldest waits there, in promise time; 0: none", ["queue", "tier"]
 )
+MENDED = Counter(
+    "casegrid_router_waiting_mended", "Cases whose place in the stuck queues was set right"
+)
+RECOUNTED = Counter("casegrid_router_waiting_recounted", "Counts of stuck queues that were wrong")
 OPENED = Counter("casegrid_router_cases_opened", "Cases opened and routed")
 BLOCKED_NOW = Gauge(
     "casegrid_router_blocked_petitions", "Petitions whose events wait behind a parked one"

@@ -61,6 +61,8 @@ ZH: Final[Mapping[str, str]] = {
     "consult": "咨询",
 }
 """The Chinese words of the offices, where the glossary has one."""
+NOTE_LASTS: Final = 7
+"""Escalation's number, which a test compares: it counts for all clocks alike. [ours]"""
 AREAS: Final[Mapping[Where, str]] = {
     "holder": "of the holder's area",
     "place": "of the holder's or the place's area",
@@ -279,11 +281,8 @@ def limit(rule: ClockRule) -> str:
 
 def else_(rule: ClockRule, policy: Policy) -> str:
     """What happens when nobody keeps a promise, up to the end of the ladder."""
-    again = (
-        ""
-        if rule.repeat_every is None
-        else f", said again each {hours(rule.repeat_every)} without end"
-    )
+    every = "" if rule.repeat_every is None else hours(rule.repeat_every)
+    again = every and f", said again each {every} without end"
     match rule.on_breach:
         case "promote":
             top = policy.settings.escalation.at_the_top
@@ -294,7 +293,11 @@ def else_(rule: ClockRule, policy: Policy) -> str:
         case "supervise":
             return f"warned, then supervised by the level above{again}"
         case "remind":
-            return f"warned, then owner and level above reminded{again}"
+            times = policy.settings.reminders.at_most
+            return (
+                f"warned, then owner and level above reminded {times} times, {every} apart; then a"
+                " supervision card for the level above, said again without end"
+            )
         case "lapse":
             return "the right ends, and the persons are told"
         case "none":
@@ -367,6 +370,10 @@ def page(policy: Policy) -> Iterator[str]:
     yield from ("## Nothing ends in silence", "")
     yield "The promise in bold is the one that says who must act. A pause has a promise of its own:"
     yield f"`pause`, until the agreed moment: {else_(policy.clocks['pause'], policy)}; they go on."
+    yield "What nobody takes note of goes up a level a day. Whoever takes note of a broken promise"
+    yield f"hears no more of it until it would have been said {NOTE_LASTS} times; then it is said"
+    yield f"again. A card comes again after {NOTE_LASTS} times as long as a reminder. The desk that"
+    yield "is told acts next, or says to the holder what he is to do."
     yield ""
     yield from silence(policy)
     yield from ("## The stuck queues", "", *queues())

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,6 +182,8 @@ def test_a_case_counts_once_in_each_dimension_under_known_measures(snapshot: Cas
     assert tuple(added.keys) == DIMENSIONS
     assert {measure.partition(":")[0] for measure in added.measures} <= set(MEASURES)
     assert unpack(added.pack()) == added
+    later = orjson.dumps([*orjson.loads(added.pack()), {"a": "newer version's"}]).decode()
+    assert unpack(later) == added
 
 
 def test_only_what_moved_is_said_of_a_case_that_stays_where_it_is() -> None:

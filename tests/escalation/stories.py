@@ -9,6 +9,7 @@ from uuid import UUID
 from services.escalation.decisions import Armed, News, arm
 from shared.divisions import Tier
 from shared.events import (
+    CASE_EVENTS,
     CaseChanged,
     CaseSnapshot,
     Change,
@@ -123,12 +124,14 @@ def heard(
     epoch: int = 1,
     order: UUID | None = None,
     trace: str | None = None,
+    happened: str = "signed",
 ) -> Heard:
     """A snapshot as the consumer hands it on; `order`: the one that it answers."""
     key = str(case_id)
+    type_ = CASE_EVENTS[happened]
     envelope = Envelope(
         event_id=derived_id(key, epoch, seq),
-        type="casegrid.case.signed.v1",
+        type=type_,
         source="casegrid/router",
         subject=key,
         order=Order(epoch, seq),
@@ -138,7 +141,7 @@ def heard(
         traceparent=trace,
     )
     change = Change(transitions=("sign",), rule="step/sign", role="grid_head", order=order)
-    data = CaseChanged(type="casegrid.case.signed.v1", case=snapshot, change=change)
+    data = CaseChanged(type=type_, case=snapshot, change=change)
     return Heard(Record(Topic.ROUTER, 0, seq, key, b"", {}, STARTED), envelope, data)
 
 
@@ -172,6 +175,11 @@ def read(lane: Lane, message: Message) -> Heard:
     decoded = decode(record)
     assert isinstance(decoded, Heard), decoded
     return decoded
+
+
+def only_orders(said: Iterable[Heard]) -> list[Heard]:
+    """What was said to the router, without the notices to the desks."""
+    return [one for one in said if isinstance(one.data, DeadlineBreached)]
 
 
 def orders_in(said: Iterable[Heard]) -> list[tuple[str, DeadlineBreached]]:

@@ -74,10 +74,10 @@ async def test_the_clocks_of_a_case_say_what_was_done(
 ) -> None:
     shown = await asked(client, f"/cases/{CASE}/clocks", token(STREET))
     assert (shown["case"], shown["open"], shown["tier"]) == (str(CASE), True, "grid")
-    assert shown["next_at"] == at(19 * HOUR).isoformat()
+    assert shown["next_at"] == at(HOUR // 2 + 17 * HOUR).isoformat(), "the next card"
     sign, tier, reply = shown["clocks"]
     assert (sign["name"], sign["breached"], sign["order"]) == ("sign", True, None)
-    assert (sign["owner"], sign["repeats_given"]) == ({"division": GRID, "role": "grid_head"}, 3)
+    assert (sign["owner"], sign["repeats_given"]) == ({"division": GRID, "role": "grid_head"}, 10)
     assert (tier["generation"], tier["order"]["action"]) == (1, "promote")
     assert tier["order"]["state"] == "pending"
     assert (reply["breached"], reply["due_at"]) == (False, at(24 * HOUR).isoformat())
@@ -145,17 +145,20 @@ async def test_a_unit_sees_its_notices_newest_first(
     client: httpx.AsyncClient, token: Token
 ) -> None:
     shown = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert shown["unacknowledged"] == {"reminder": 3}
+    assert shown["unacknowledged"] == {"reminder": 4}, (
+        "an order to promote it, and three of signing"
+    )
     posted = [notice["posted_at"] for notice in shown["notices"]]
     assert posted == sorted(posted, reverse=True)
-    assert (len(posted), shown["next"]) == (3, None)
-    assert shown["notices"][0] == {
-        "id": shown["notices"][0]["id"],
+    assert (len(posted), shown["next"]) == (4, None)
+    assert shown["notices"][1] == {
+        "id": shown["notices"][1]["id"],
         "division": GRID,
         "role": "grid_head",
         "office": None,
         "clock": "sign",
         "reason": "reminder",
+        "about": None,
         "count": 1,
         "oldest_due_at": at(HOUR // 2).isoformat(),
         "cases": [str(CASE)],
@@ -163,6 +166,7 @@ async def test_a_unit_sees_its_notices_newest_first(
         "raised_from": None,
         "unheeded_at": None,
         "pushed_at": None,
+        "ended_at": None,
         "acknowledged": None,
     }
 
@@ -177,7 +181,7 @@ async def test_pages_show_every_notice_once(client: httpx.AsyncClient, token: To
         ids += [notice["id"] for notice in page["notices"]]
         sizes.append(len(page["notices"]))
         path = page["next"] and f"/notices/{GRID}?limit=1&cursor={page['next']}"
-    assert (sizes, len(set(ids))) == ([1, 1, 1, 0], 3)
+    assert (sizes, len(set(ids))) == ([1, 1, 1, 1, 0], 4)
 
 
 async def test_a_role_sees_its_own_notices(client: httpx.AsyncClient, token: Token) -> None:
@@ -214,7 +218,7 @@ async def test_whose_notices_one_may_ask_for(
 async def test_a_notice_is_acknowledged_once_and_by_the_first(
     client: httpx.AsyncClient, token: Token, pool: Pool
 ) -> None:
-    newest, *_ = (await asked(client, f"/notices/{GRID}", token(GRID)))["notices"]
+    _, newest, *_ = (await asked(client, f"/notices/{GRID}", token(GRID)))["notices"]
     path = f"/notices/{newest['id']}/acknowledge"
     first = await client.post(path, headers=token(GRID, "grid_worker", "grid_head"))
     assert first.json()["acknowledged"] == {
@@ -222,12 +226,13 @@ async def test_a_notice_is_acknowledged_once_and_by_the_first(
         "role": "grid_head",
         "by": "officer-7",
     }
-    second = await client.post(path, headers=token(GRID, "grid_worker", subject="officer-8"))
+    second = await client.post(path, headers=token(GRID, "grid_head", subject="officer-8"))
     assert (second.status_code, second.json()) == (200, first.json())
     left = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert (left["unacknowledged"], len(left["notices"])) == ({"reminder": 2}, 2)
+    assert left["unacknowledged"] == {"reminder": 1}, "the earlier ones with it"
+    assert [one["about"] for one in left["notices"]] == ["promotion"]
     everything = await asked(client, f"/notices/{GRID}?all=true", token(GRID))
-    assert len(everything["notices"]) == 3
+    assert len(everything["notices"]) == 4
     async with pool.acquire() as tx:
         await show_figures(tx, at(13 * HOUR))
         waiting = await tx.fetchval(
@@ -257,10 +262,13 @@ async def test_nobody_acknowledges_for_another_area(
     path = f"/notices/{newest['id']}/acknowledge"
     assert (await client.post(path, headers=token("210202"))).status_code == 403
     assert (await client.post(path, headers=token(GRID, "resident"))).status_code == 403
+    for division, role in ((GRID, "auditor"), (GRID, "grid_worker"), (COMMUNITY, "legal_adviser")):
+        answer = await client.post(path, headers=token(division, role))
+        assert (answer.status_code, answer.json()["type"][-13:]) == (403, "not-your-desk")
     unknown = await client.post(f"/notices/{UUID(int=9)}/acknowledge", headers=token("city"))
     assert unknown.status_code == 404
     left = await asked(client, f"/notices/{GRID}", token(GRID))
-    assert left["unacknowledged"] == {"reminder": 3}
+    assert left["unacknowledged"] == {"reminder": 4}
 
 
 # ---------------------------------------------------------------- offices

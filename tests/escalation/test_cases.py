@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 from uuid import UUID
+
+import orjson
 
 from services.escalation.decisions import next_at
 from services.escalation.handlers import handle, sweep_once
@@ -22,6 +25,7 @@ from tests.escalation.stories import (
     case,
     clock,
     heard,
+    notices_in,
     relayed,
     sign_clock,
     tier_clock,
@@ -57,6 +61,27 @@ async def test_a_snapshot_is_kept_as_it_was_said(tx: Transaction) -> None:
     assert [one.name for one in kept.clocks] == ["reply", "sign"]
     assert kept.clocks[0].warn == (12 * HOUR, 19 * HOUR, 23 * HOUR)
     assert await tx.fetchval("select next_at from armed") == at(12 * HOUR) == next_at(kept)
+
+
+async def test_what_a_newer_version_remembers_of_a_clock_is_kept(tx: Transaction) -> None:
+    await handle(batch(heard(1, case(clock(), sign_clock()))), tx, at(0))
+    await sweep_once(tx, at(25 * MINUTE))
+    packed = await tx.fetchval("select clocks from armed")
+    clocks = [[*values, "later", 7] for values in orjson.loads(packed)]
+    given = [["verify", 0, 1, "later"]]
+    await tx.execute(
+        "update armed set clocks = $1, given = $2",
+        orjson.dumps(clocks).decode(),
+        orjson.dumps(given).decode(),
+    )
+    # Swept, told of again, and stopped: each time it is written anew.
+    await sweep_once(tx, at(31 * MINUTE))
+    await handle(batch(heard(2, case(clock(due=26 * HOUR)))), tx, at(HOUR))
+    row = await tx.fetchrow("select clocks, given from armed")
+    assert row is not None
+    [[name, *_, n, word, number]] = orjson.loads(row["clocks"])
+    assert (name, n, word, number) == ("reply", 0, "later", 7)
+    assert orjson.loads(row["given"]) == [*given, ["sign", 0, 1, "later", 7]]
 
 
 async def test_a_case_that_was_kept_before_clocks_had_offices_goes_on(tx: Transaction) -> None:
@@ -189,3 +214,29 @@ async def test_shuffled_and_doubled_records_end_in_the_same_armed_cases(tx: Tran
         assert kept.order.seq == 5
         assert [c.due for c in kept.clocks] == [data.case.clocks[0].due]  # type: ignore[attr-defined]
     assert await relayed(tx) == []
+
+
+async def test_a_whistle_and_what_departments_are_asked_is_told_once_in_one_digest_each(
+    tx: Transaction,
+) -> None:
+    held: dict[str, Any] = {"holder": STREET, "role": "street_dispatcher", "tier": Tier.STREET}
+    own = sign_clock(owner_division=None, owner_role=None)
+    asks = clock("report_in/1", owner_role="department_officer", owner_office="lighting", warn=())
+    ids = [UUID(int=n) for n in (1, 2, 3)]
+    await handle(batch(*(heard(1, case(), one) for one in ids)), tx, at(0))
+    blown = [heard(2, case(own, **held), one, happened="whistled") for one in ids]
+    given = [heard(3, case(own, asks, **held), one, happened="task_given") for one in ids]
+    await handle(batch(*blown, *given[:2]), tx, at(HOUR), "a clock")
+    await handle(batch(*blown, *given), tx, at(2 * HOUR))
+    said = await relayed(tx)
+    assert sorted((n.office or "", n.clock, n.about or "", n.count) for n in notices_in(said)) == [
+        ("", "sign", "whistle", 3),
+        ("lighting", "report_in", "task", 1),
+        ("lighting", "report_in", "task", 2),
+    ]
+    assert {n.reason for n in notices_in(said)} == {"warning"}
+    assert sorted(one.envelope.clock for one in said) == ["a clock", "a clock", "real"]
+    assert {row["posted_at"] for row in await tx.fetch("select posted_at from notices")} == {
+        at(HOUR),
+        at(2 * HOUR),
+    }

@@ -16,6 +16,7 @@ from asyncpg.connection import LoggedQuery
 from services.escalation.decisions import Desk, Digest
 from services.escalation.handlers import (
     acknowledge,
+    forget_once,
     handle,
     raise_once,
     say_again_once,
@@ -220,6 +221,8 @@ async def all_work(tx: Transaction) -> None:
     assert taken is not None
     await acknowledge(tx, taken, Acknowledged(at(7 * HOUR), "grid_head", "officer"))
     await handle(batch(*second([CASE])), tx, at(6 * HOUR))
+    await handle(batch(heard(9, case(stage="closed"))), tx, at(7 * HOUR))
+    assert await forget_once(tx, at(0)) == 0
 
 
 async def test_no_statement_walks_through_the_closed_cases(tx: Transaction) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 import services.router
 from services.escalation.decisions import (
     MOST_REMINDERS,
+    PATIENCE,
     Accused,
     Armed,
     Desk,
@@ -22,16 +24,21 @@ from services.escalation.decisions import (
     Swept,
     answered,
     arm,
+    asked,
+    commanded,
     counted_as,
     digests,
+    may_note,
     next_at,
+    noted_by,
     pause_after,
     raised,
     sweep,
     title,
 )
 from shared.divisions import Tier
-from shared.events import CaseSnapshot, ClockSnapshot, derived_id
+from shared.events import CaseSnapshot, ClockSnapshot, derived_id, promise_of
+from shared.identity import Actor
 from tests.escalation.stories import (
     CASE,
     COMMUNITY,
@@ -127,8 +134,18 @@ def test_after_downtime_only_the_latest_mark_is_told() -> None:
 @pytest.mark.parametrize(
     ("fields", "orders", "notices"),
     [
-        pytest.param({"on_breach": "promote"}, [("reply", 1, "promote")], [], id="promote"),
-        pytest.param({"on_breach": "supervise"}, [("reply", 1, "supervise")], [], id="supervise"),
+        pytest.param(
+            {"on_breach": "promote"},
+            [("reply", 1, "promote")],
+            [("reply", "reminder", STREET), ("reply", "reminder", DISTRICT)],
+            id="promote: the owner and the level above know of the order",
+        ),
+        pytest.param(
+            {"on_breach": "supervise"},
+            [("reply", 1, "supervise")],
+            [("reply", "supervision", STREET), ("reply", "supervision", DISTRICT)],
+            id="supervise: they too",
+        ),
         pytest.param(
             {"on_breach": "remind"},
             [],
@@ -138,8 +155,8 @@ def test_after_downtime_only_the_latest_mark_is_told() -> None:
         pytest.param(
             {"on_breach": "remind", "owner_division": "city", "owner_role": "hotline_agent"},
             [],
-            [("reply", "reminder", "city")],
-            id="nobody stands above the city",
+            [("reply", "reminder", "city"), ("reply", "reminder", "city")],
+            id="in the city its dispatcher stands above the others",
         ),
         pytest.param(
             {"on_breach": "lapse"}, [], [("reply", "reminder", STREET)], id="lapse: its owner"
@@ -161,6 +178,7 @@ def test_a_breach_does_what_its_clock_says_and_does_it_once(
 
 def test_an_order_says_from_which_tier_and_why() -> None:
     (breach,) = swept_at(armed(tier_clock()), 6)
+    assert {(n.about, n.due_at) for n in breach.notices} == {("promotion", at(5 * HOUR))}
     assert breach.orders == (
         OrderGiven(
             derived_id("order", CASE, "tier", 1, "promote"),
@@ -201,7 +219,7 @@ def test_a_breach_is_repeated_to_the_owner_and_the_level_above_without_another_o
     sweeps = swept_at(armed(clock()), 24, 47, 48, 72)
     assert [ordered(one) for one in sweeps] == [[("reply", 1, "supervise")], [], [], []]
     card = [("reply", "supervision", STREET), ("reply", "supervision", DISTRICT)]
-    assert [told(one) for one in sweeps] == [[], [], card, card]
+    assert [told(one) for one in sweeps] == [card, [], card, card]
 
 
 def test_a_supervised_clock_is_repeated_while_it_lasts() -> None:
@@ -222,12 +240,12 @@ def test_reminders_are_repeated_as_reminders() -> None:
     ]
 
 
-def test_reminders_end_in_one_card_for_the_level_above() -> None:
-    sweeps = swept_at(armed(sign_clock(warn=())), 0.5, 1.5, 2.5, 3.4, 3.5, 4.5, 100)
+def test_reminders_end_in_cards_for_the_level_above_without_end() -> None:
+    sweeps = swept_at(armed(sign_clock(warn=())), 0.5, 1.5, 2.5, 3.4, 3.5, 10.4, 10.5, 17.5, 1000)
     both = [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)]
     card = [("sign", "supervision", COMMUNITY)]
-    assert [told(one) for one in sweeps] == [both, both, both, [], card, [], []]
-    assert next_at(sweeps[4].armed) is None
+    assert [told(one) for one in sweeps] == [both, both, both, [], card, [], card, card, card]
+    assert next_at(sweeps[4].armed) == at(HOUR // 2 + (MOST_REMINDERS + PATIENCE) * HOUR)
 
 
 def test_another_generation_is_reminded_of_from_the_first() -> None:
@@ -238,17 +256,68 @@ def test_another_generation_is_reminded_of_from_the_first() -> None:
     assert reasons == [["reminder"]] * 3 + [["supervision"], []]
 
 
+@pytest.mark.parametrize(
+    ("one", "noted_at", "again", "then"),
+    [
+        pytest.param(sign_clock(warn=()), 1, 10.5, COMMUNITY, id="reminded: a card above"),
+        pytest.param(sign_clock(warn=()), 20, 26.5, COMMUNITY, id="a card: the next card"),
+        pytest.param(clock(warn=()), 25, 24 * 8, DISTRICT, id="supervised: again"),
+        pytest.param(clock(warn=()), 24 * 9, 24 * 16, DISTRICT, id="supervised again: again"),
+    ],
+)
+def test_who_takes_note_stops_the_chain_until_his_note_lapses(
+    one: ClockSnapshot, noted_at: float, again: float, then: str
+) -> None:
+    *_, last = swept_at(armed(one), one.due / HOUR, noted_at)
+    desk = Desk(DISTRICT, "district_dispatcher")
+    digest = Digest(desk, one.name, "reminder", 1, at(one.due), (CASE,))
+    when = at(int(noted_at * HOUR))
+    quiet = noted_by(desk, digest, last.armed, when, when)
+    early, later = swept_at(quiet, again - 0.1, again)
+    assert told(early) == []
+    assert (one.name, "supervision", then) in told(later)
+    changed = one.model_copy(update={"generation": 2, "due": one.due + 1})
+    anew = arm(quiet, news(2, case(changed)))
+    assert next_at(anew) == at(one.due + 1), "another generation is told from the first"
+
+
+@pytest.mark.parametrize(
+    ("desk", "fields"),
+    [
+        pytest.param(Desk(GRID, "grid_head"), {"reason": "warning"}, id="only warned"),
+        pytest.param(Desk(GRID, "grid_head"), {"clock": "verify"}, id="another promise"),
+        pytest.param(Desk("210202", "district_dispatcher"), {}, id="not above the owner"),
+        pytest.param(Desk(GRID, "department_officer", "lighting"), {}, id="another office"),
+    ],
+)
+def test_whose_note_changes_nothing(desk: Desk, fields: dict[str, Any]) -> None:
+    (late,) = swept_at(armed(sign_clock(warn=())), 1)
+    digest = Digest(desk, "sign", "reminder", 1, at(30 * MINUTE), (CASE,))
+    assert noted_by(desk, replace(digest, **fields), late.armed, at(HOUR), at(HOUR)) == late.armed
+    own = Desk(GRID, "grid_head")
+    assert noted_by(own, digest, late.armed, at(MINUTE), at(HOUR)) == late.armed, "posted before"
+    assert noted_by(own, digest, late.armed, at(HOUR), at(HOUR)) != late.armed
+
+
 def test_when_the_time_of_reminders_is_over_at_once_the_owner_gets_the_card_too() -> None:
     late, later = swept_at(armed(sign_clock()), 4, 100)
     assert told(late) == [("sign", "supervision", GRID), ("sign", "supervision", COMMUNITY)]
-    assert (told(later), next_at(late.armed)) == ([], None)
+    assert told(later) == [("sign", "supervision", COMMUNITY)]
 
 
-def test_the_city_gets_its_own_card() -> None:
-    of_the_city = sign_clock(owner_division="city", owner_role="hotline_agent", warn=())
+@pytest.mark.parametrize(
+    ("role", "reminded", "card"),
+    [
+        ("hotline_agent", ["hotline_agent", "city_dispatcher"], ["city_dispatcher"]),
+        ("city_dispatcher", ["city_dispatcher"], ["city_dispatcher"]),
+    ],
+)
+def test_the_card_of_the_city_is_its_dispatchers(
+    role: str, reminded: list[str], card: list[str]
+) -> None:
+    of_the_city = sign_clock(owner_division="city", owner_role=role, warn=())
     sweeps = swept_at(armed(of_the_city), 0.5, 1.5, 2.5, 3.5, 4.5)
-    of_all = [[(reason, division) for _, reason, division in told(one)] for one in sweeps]
-    assert of_all == [[("reminder", "city")]] * 3 + [[("supervision", "city")], []]
+    assert [[n.desk.role for n in one.notices] for one in sweeps] == [*[reminded] * 3, card, []]
 
 
 def test_the_policy_of_the_city_asks_for_as_many_reminders_as_are_counted_to() -> None:
@@ -259,7 +328,12 @@ def test_the_policy_of_the_city_asks_for_as_many_reminders_as_are_counted_to() -
 def test_after_downtime_a_breach_is_one_order_and_the_next_repeat_lies_in_the_future() -> None:
     (late,) = swept_at(armed(clock(), sign_clock(repeat=33 * HOUR)), 24 * 4 + 1)
     assert ordered(late) == [("reply", 1, "supervise")]
-    assert told(late) == [("sign", "reminder", GRID), ("sign", "reminder", COMMUNITY)]
+    assert told(late) == [
+        ("reply", "supervision", STREET),
+        ("reply", "supervision", DISTRICT),
+        ("sign", "reminder", GRID),
+        ("sign", "reminder", COMMUNITY),
+    ]
     assert next_at(late.armed) == at((24 * 4 + 3) * HOUR + 30 * MINUTE)
     (later,) = swept_at(late.armed, 24 * 9)
     assert told(later) == [
@@ -355,7 +429,15 @@ def test_a_digest_names_the_longest_overdue_twenty() -> None:
         "reminder",
     )
     assert (digest.count, digest.oldest_due_at) == (30, at(MINUTE))
-    assert [case_id.int for case_id in digest.cases] == list(range(29, 9, -1))
+    assert [case_id.int for case_id in digest.named] == list(range(29, 9, -1))
+    assert [case_id.int for case_id in digest.cases] == list(range(29, -1, -1))
+
+
+def test_who_knows_orders_and_tasks_not_reads_reasons_that_he_knows() -> None:
+    (breach,) = swept_at(armed(tier_clock()), 5)
+    asks = asked(None, armed(task("assist/1", OF_LIGHTING)))
+    notices = [*breach.notices, *asks]
+    assert {n.reason for n in notices} <= {"warning", "reminder", "supervision"}
 
 
 def test_digests_are_apart_by_office_clock_and_reason() -> None:
@@ -567,3 +649,124 @@ def test_a_case_counts_under_its_tier_and_its_earliest_promise(
     counted = counted_as(armed(*clocks))  # type: ignore[arg-type]
     minute = "" if due is None else f"{int(at(due).timestamp()) // 60:010d}/grid"
     assert counted == (("open", "grid"), ("due", minute))[: 1 if due is None else 2]
+
+
+# ---------------------------------------------------------------- who is asked
+
+
+def task(name: str, desk: Desk, **changes: object) -> ClockSnapshot:
+    """The promise that a task is, in its state."""
+    fields: dict[str, object] = {
+        "owner_division": desk.division,
+        "owner_role": desk.role,
+        "owner_office": desk.office,
+        "warn": (),
+    }
+    return clock(name, **(fields | changes))
+
+
+TO_LIGHTING, TO_DRAINAGE = task("report_in/1", OF_LIGHTING), task("report_in/2", OF_DRAINAGE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told_of"),
+    [
+        pytest.param([], [clock()], [], id="no task"),
+        pytest.param([], [TO_LIGHTING], [("report_in", OF_LIGHTING)], id="asked to report in"),
+        pytest.param([TO_LIGHTING], [TO_LIGHTING], [], id="told already"),
+        pytest.param(
+            [TO_LIGHTING], [TO_LIGHTING, TO_DRAINAGE], [("report_in", OF_DRAINAGE)], id="one more"
+        ),
+        pytest.param(
+            [TO_LIGHTING], [task("assist/1", OF_LIGHTING)], [], id="he goes on with what he took"
+        ),
+        pytest.param(
+            [TO_LIGHTING],
+            [task("objection/1", OF_THE_STREET)],
+            [("objection", OF_THE_STREET)],
+            id="he objects: the street decides",
+        ),
+        pytest.param(
+            [task("objection/1", OF_THE_STREET)],
+            [TO_LIGHTING],
+            [("report_in", OF_LIGHTING)],
+            id="overruled: asked again",
+        ),
+    ],
+)
+def test_who_has_something_to_do_about_a_task_is_told_when_it_becomes_his(
+    before: list[ClockSnapshot], after: list[ClockSnapshot], told_of: list[tuple[str, Desk]]
+) -> None:
+    old = armed(*before)
+    notices = asked(old, arm(old, news(2, case(*after))))
+    assert [(n.clock, n.desk) for n in notices] == told_of
+    assert {(n.reason, n.about) for n in notices} <= {("warning", "task")}
+    assert [(n.clock, n.desk) for n in asked(None, armed(*before))] == [
+        (
+            promise_of(one.name),
+            Desk(one.owner_division or "", one.owner_role or "", one.owner_office),
+        )
+        for one in before
+    ]
+
+
+def test_the_accused_is_asked_for_nothing() -> None:
+    notices = asked(None, armed(TO_LIGHTING, restricted=True, accused_office="lighting"))
+    assert [n.desk for n in notices] == [OF_THE_STREET]
+
+
+def test_after_a_whistle_the_street_is_told_that_it_commands_by_its_first_promise() -> None:
+    held = {"holder": STREET, "role": "street_dispatcher", "tier": Tier.STREET}
+    own: dict[str, Any] = {"owner_division": None, "owner_role": None}
+    of_the_street = [tier_clock(**own, due=9 * HOUR), sign_clock(**own), clock(due=MINUTE)]
+    (notice,) = commanded(armed(*of_the_street, **held))
+    assert (notice.desk, notice.clock, notice.about) == (OF_THE_STREET, "sign", "whistle")
+    assert notice.due_at == at(30 * MINUTE)
+
+
+# ---------------------------------------------------------------- who takes note
+
+OF_THE_CADRE = Desk(STREET, "street_cadre")
+
+
+@pytest.mark.parametrize(
+    ("desk", "division", "roles", "office", "noted_as"),
+    [
+        pytest.param(OF_THE_CADRE, STREET, ["street_cadre"], None, "street_cadre", id="told"),
+        pytest.param(
+            OF_THE_CADRE, STREET, ["street_dispatcher"], None, "street_dispatcher", id="its desk"
+        ),
+        pytest.param(
+            OF_THE_CADRE, DISTRICT, ["district_dispatcher"], None, "district_dispatcher", id="above"
+        ),
+        pytest.param(OF_THE_CADRE, "city", ["city_dispatcher"], None, "city_dispatcher", id="city"),
+        pytest.param(OF_THE_CADRE, STREET, ["auditor"], None, None, id="an auditor"),
+        pytest.param(OF_THE_CADRE, DISTRICT, ["street_cadre"], None, None, id="of nowhere"),
+        pytest.param(OF_THE_CADRE, DISTRICT, ["street_dispatcher"], None, None, id="not its own"),
+        pytest.param(OF_THE_CADRE, COMMUNITY, ["community_officer"], None, None, id="below"),
+        pytest.param(OF_THE_CADRE, "210202", ["district_dispatcher"], None, None, id="elsewhere"),
+        pytest.param(OF_THE_CADRE, STREET, ["street_cadre"], "lighting", None, id="an office"),
+        pytest.param(
+            OF_LIGHTING, STREET, ["department_officer"], "lighting", "department_officer",
+            id="the office",
+        ),
+        pytest.param(
+            OF_LIGHTING, DISTRICT, ["department_officer"], "lighting", "department_officer",
+            id="the office, whose district is larger",
+        ),
+        pytest.param(OF_LIGHTING, STREET, ["department_officer"], "drainage", None, id="another"),
+        pytest.param(OF_LIGHTING, STREET, ["department_officer"], None, None, id="of no office"),
+        pytest.param(
+            OF_LIGHTING, STREET, ["street_dispatcher"], None, "street_dispatcher",
+            id="who commands the office",
+        ),
+        pytest.param(
+            Desk(GRID, "grid_team"), GRID, ["grid_worker", "auditor"], None, "grid_worker",
+            id="one of the team",
+        ),
+    ],
+)  # fmt: skip
+def test_who_may_take_note_of_what_a_desk_is_told(
+    desk: Desk, division: str, roles: list[str], office: str | None, noted_as: str | None
+) -> None:
+    assert may_note(Actor("somebody", frozenset(roles), division, office), desk) == noted_as

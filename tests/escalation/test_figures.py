@@ -7,15 +7,20 @@ from collections import Counter
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import pytest
 from prometheus_client import REGISTRY
 
+from services.escalation.__main__ import SERVICE
 from services.escalation.decisions import Armed, first_due
-from services.escalation.handlers import handle, show_figures, sweep_once
+from services.escalation.handlers import SWEEP, handle, show_figures, sweep_once
 from services.escalation.store import armed
 from shared import tally
+from shared.clock import Clock, wall
 from shared.divisions import Tier
 from shared.events import CaseSnapshot
-from shared.postgres import Transaction
+from shared.postgres import Pool, Transaction
+from shared.service import Process
+from shared.settings import Settings
 from tests.escalation.stories import (
     HOUR,
     MINUTE,
@@ -122,3 +127,54 @@ async def test_what_was_fired_is_counted_by_action_tier_and_reason(tx: Transacti
     await show_figures(tx, at(HOUR))
     assert gauge("notices_unacknowledged", reason="reminder") == 2
     assert gauge("notices_unacknowledged", reason="warning") == 0
+
+
+@pytest.mark.parametrize(
+    ("minutes", "speed", "waits"),
+    [
+        pytest.param(29, 1, 0, id="nothing is due yet"),
+        pytest.param(31, 1, 60, id="a minute late"),
+        pytest.param(90, 720, 5, id="an hour late on a fast clock: five seconds"),
+    ],
+)
+async def test_how_long_what_is_due_waits_for_the_sweep(
+    tx: Transaction, minutes: int, speed: float, waits: float
+) -> None:
+    await show_figures(tx, at(0))
+    assert gauge("unfired_oldest_seconds") == 0
+    await handle(batch(heard(1, case(sign_clock(warn=())))), tx, at(0))
+    await show_figures(tx, at(minutes * MINUTE), speed)
+    assert gauge("unfired_oldest_seconds") == waits
+    await sweep_once(tx, at(minutes * MINUTE))
+    await show_figures(tx, at(minutes * MINUTE), speed)
+    assert gauge("unfired_oldest_seconds") == 0
+
+
+def late_within() -> list[float]:
+    """How many breaches were found within a second, 10, a minute, 10 minutes, and in all."""
+    name = "casegrid_escalation_fired_late_seconds_bucket"
+    ends = ("1.0", "10.0", "60.0", "600.0", "+Inf")
+    found = [REGISTRY.get_sample_value(name, {"le": end}) for end in ends]
+    return [n for n in found if n is not None]
+
+
+@pytest.mark.parametrize(
+    ("late", "within"),
+    [
+        (0.9, [1, 1, 1, 1, 1]),
+        (1.1, [0, 1, 1, 1, 1]),
+        (59, [0, 0, 1, 1, 1]),
+        (599, [0, 0, 0, 1, 1]),
+        (601, [0, 0, 0, 0, 1]),
+    ],
+)
+async def test_how_late_a_breach_is_found_is_told_apart_in_wall_seconds(
+    escalation_dsn: str, pool: Pool, late: float, within: list[int]
+) -> None:
+    settings = Settings.model_validate({"database_url": escalation_dsn})
+    fast = Clock(speed=60, base=at(5 * HOUR) + timedelta(minutes=late), base_utc=wall())
+    async with pool.acquire() as tx:
+        await handle(batch(heard(1, case(tier_clock()))), tx, at(0))
+    before = late_within()
+    await SWEEP.step(Process(SERVICE, settings, fast, pool))
+    assert [n - was for n, was in zip(late_within(), before, strict=True)] == within

@@ -10,8 +10,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.escalation.__main__ import SERVICE
-from services.escalation.decisions import RISES_AFTER, Desk, Digest
+from services.escalation.decisions import KEPT_FOR, RISES_AFTER, Desk, Digest
 from services.escalation.handlers import (
+    FORGET,
     RAISE,
     acknowledge,
     handle,
@@ -19,7 +20,7 @@ from services.escalation.handlers import (
     show_figures,
     sweep_once,
 )
-from services.escalation.handlers.notices import PAGE
+from services.escalation.handlers.notices import FORGOTTEN_AT_ONCE, PAGE
 from services.escalation.store import notices
 from services.escalation.store.notices import Acknowledged, Posted
 from shared.clock import Clock, wall
@@ -42,6 +43,7 @@ from tests.escalation.stories import (
     heard,
     notices_in,
     relayed,
+    sign_clock,
 )
 from tests.escalation.test_figures import gauge
 
@@ -122,11 +124,111 @@ async def test_who_takes_note_in_time_hears_no_more_of_it(tx: Transaction) -> No
     assert (await raise_once(tx, at(300 * HOUR))).taken == 0
 
 
+async def test_a_note_stops_the_reminders_of_a_case_and_the_earlier_notices_of_them(
+    tx: Transaction,
+) -> None:
+    ids = [CASE, UUID(int=2)]
+    await handle(batch(*(heard(1, case(sign_clock()), one) for one in ids)), tx, at(0))
+    await sweep_once(tx, at(HOUR))
+    await handle(batch(heard(2, case(), ids[1])), tx, at(HOUR))
+    await sweep_once(tx, at(2 * HOUR))
+    await note(tx, GRID)
+    waiting = await notices.newest(tx, GRID, None, None, None, 9, everything=False)
+    assert [one.digest.count for one in waiting] == [2], "it tells of another case too"
+    await relayed(tx)
+    assert await sweep_once(tx, at(10 * HOUR)) == 0
+    assert await sweep_once(tx, at(11 * HOUR)) == 1
+    (card,) = notices_in(await relayed(tx))
+    assert (card.division, card.reason, card.cases) == (COMMUNITY, "supervision", (CASE,))
+
+
 async def test_it_rises_past_whoever_is_accused_meanwhile(tx: Transaction) -> None:
     await warned(tx)
     accused = case(clock(paused=True), restricted=True, accused_division=DISTRICT)
     await handle(batch(heard(2, accused)), tx, at(13 * HOUR))
     assert await raised_by(tx, 36) == [("city", "city_dispatcher")]
+
+
+# ---------------------------------------------------------------- over
+
+
+async def waiting(tx: Transaction) -> list[tuple[str, int]]:
+    """Division and count of the notices that wait for a person."""
+    rows = await tx.fetch(
+        "select division, count from notices where acknowledged_at is null order by division, count"
+    )
+    return [(row["division"], row["count"]) for row in rows]
+
+
+async def test_what_tells_of_no_open_case_any_more_ends_with_the_last_of_them(
+    tx: Transaction,
+) -> None:
+    ids = [UUID(int=n) for n in range(1, 31)]
+    await handle(batch(*(heard(1, case(sign_clock()), one) for one in ids)), tx, at(0))
+    await handle(batch(heard(1, case(sign_clock(due=MINUTE)), UUID(int=99))), tx, at(0))
+    await sweep_once(tx, at(20 * MINUTE))
+    await sweep_once(tx, at(40 * MINUTE))
+    assert await waiting(tx) == [(COMMUNITY, 1), (COMMUNITY, 30), (GRID, 1), (GRID, 30)]
+    over = case(stage="closed")
+    await handle(batch(*(heard(2, over, one) for one in ids[1:])), tx, at(HOUR))
+    assert await waiting(tx) == [(COMMUNITY, 1), (COMMUNITY, 30), (GRID, 1), (GRID, 30)]
+    await handle(batch(heard(2, over, ids[0])), tx, at(2 * HOUR))
+    assert await waiting(tx) == [(COMMUNITY, 1), (GRID, 1)]
+    await show_figures(tx, at(2 * HOUR))
+    assert gauge("notices_unacknowledged", reason="reminder") == 2
+    ended = [
+        one
+        for one in await notices.newest(tx, GRID, None, None, None, 9, everything=True)
+        if one.ended_at
+    ]
+    assert [(one.ended_at, one.acknowledged, one.digest.count) for one in ended] == [
+        (at(2 * HOUR), None, 30)
+    ]
+    assert await acknowledge(tx, ended[0], NOTED) == ended[0], "it stays as it ended"
+    await relayed(tx)
+    await raise_once(tx, at(30 * HOUR))
+    assert [one.cases for one in notices_in(await relayed(tx))] == [(UUID(int=99),)] * 2
+
+
+async def test_what_was_done_meanwhile_ends_where_it_would_rise(tx: Transaction) -> None:
+    await warned(tx)
+    await handle(batch(heard(2, case(sign_clock()))), tx, at(13 * HOUR))
+    assert await raised_by(tx, 36) == []
+    assert await waiting(tx) == []
+    await show_figures(tx, at(36 * HOUR))
+    assert gauge("notices_unheeded") == gauge("notices_unacknowledged", reason="warning") == 0
+
+
+async def test_a_notice_of_an_older_version_that_names_a_few_of_its_cases_does_not_end_with_them(
+    tx: Transaction,
+) -> None:
+    await warned(tx)
+    await tx.execute("update notices set count = 30")
+    await handle(batch(heard(2, case(stage="closed"))), tx, at(13 * HOUR))
+    assert await raised_by(tx, 36) == [(DISTRICT, "district_dispatcher")]
+
+
+async def test_what_is_over_is_forgotten_after_its_days_page_by_page(
+    escalation_dsn: str, pool: Pool
+) -> None:
+    async with transaction(pool) as tx:
+        await posted(tx, FORGOTTEN_AT_ONCE + 3)
+        await tx.execute(
+            """
+            update notices
+            set acknowledged_at = $1, acknowledged_role = case when posted_at < $2 then 'x' end
+            """,
+            at(HOUR),
+            at(500),
+        )
+        await posted(tx, 2)
+    early = Clock(speed=1e-9, base=at(HOUR) + KEPT_FOR - timedelta(seconds=1), base_utc=wall())
+    later = Clock(speed=1e-9, base=at(HOUR) + KEPT_FOR, base_utc=wall())
+    settings = Settings.model_validate({"database_url": escalation_dsn})
+    assert await FORGET.step(Process(SERVICE, settings, early, pool)) == 60
+    process = Process(SERVICE, settings, later, pool)
+    assert [await FORGET.step(process), await FORGET.step(process)] == [0, 60]
+    assert await pool.fetchval("select count(*) from notices") == 2, "who waits is not forgotten"
 
 
 async def test_what_an_older_version_posts_beside_this_one_rises_and_is_pushed_too(

@@ -155,7 +155,6 @@ class LifeOfACase(RuleBasedStateMachine):
             if one.on_breach == "remind" and reason != "warning":
                 self.reminded[name, one.generation, reason] += 1
                 assert self.reminded[name, one.generation, "reminder"] <= MOST_REMINDERS
-                assert self.reminded[name, one.generation, "supervision"] <= 1
         for notice in swept.notices:
             if self.accused not in (None, "city"):
                 assert self.accused is not None

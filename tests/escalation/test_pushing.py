@@ -133,6 +133,7 @@ async def test_a_notice_is_posted_once_under_its_id_and_says_no_more_than_the_li
         "division": STREET,
         "role": "department_officer",
         "office": "lighting",
+        "about": None,
         "clock": "reply",
         "reason": "warning",
         "count": 1,

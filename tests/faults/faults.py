@@ -289,7 +289,8 @@ def two_versions(scene: Scene) -> None:
     """Each service in two versions side by side; then the older one goes.
 
     Without census and heartbeat: their records are new to the older version, which would stop there
-    and wait for a reader that knows them.
+    and wait for a reader that knows them. Of one that loses what it does not know of a case, the
+    new commands are given only when it has gone.
     """
     assert scene.town.older is not None
     code, name = scene.town.older
@@ -306,6 +307,7 @@ def two_versions(scene: Scene) -> None:
                + ", ".join(f"{name} {n:,.0f}" for name, n in said.items()))  # fmt: skip
     for replica in olds:
         scene.town.remove(replica)
+    scene.load.whole_life = True
     scene.recover(time.monotonic())
 
 

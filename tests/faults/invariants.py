@@ -16,7 +16,7 @@ from uuid import UUID
 
 from bench import ledger
 from bench.ledger import Stage
-from shared.events import Order, Topic, derived_id
+from shared.events import Order, Topic, derived_id, promise_of
 from tests.faults.book import Asked, Book
 from tests.faults.load import SUBJECT
 from tests.faults.looking import Holdings, Log
@@ -208,13 +208,13 @@ def orders_are_applied_once(_: Book, town: Holdings) -> Iterator[Finding]:
 
 
 def warnings_are_given_once(_: Book, town: Holdings) -> Iterator[Finding]:
-    """A clock warns at most once for each of its marks and each of its starts."""
+    """A promise warns at most once for each mark of its clocks and each of their starts."""
     for (case_id, clock), n in town.warnings.items():
         log = town.topics.get((Topic.ROUTER, str(case_id)), Log())
-        most: dict[int, int] = {}
+        most: dict[tuple[str, int], int] = {}
         for name, started, marks in log.clocks:
-            if name == clock:
-                most[started] = max(most.get(started, 0), marks)
+            if promise_of(name) == clock:
+                most[name, started] = max(most.get((name, started), 0), marks)
         if n > sum(most.values()):
             yield Finding("doubled", f"{case_id} {clock}: {n} warnings of {sum(most.values())}")
 

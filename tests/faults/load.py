@@ -1,7 +1,8 @@
 """Residents and officers who send requests all the time, from a thread of their own.
 
 Petitions, some of them several times at once under their key; supplements; officers who sign,
-reply and resolve; desks that take note of what escalation tells them. What gets no answer is sent
+reply and resolve, who pause, ask for more time and give tasks; desks that take note of what
+escalation tells them. What gets no answer is sent
 again under its key, mostly; some of it is left unknown.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, get_args
@@ -21,6 +23,7 @@ import orjson
 
 from bench.ledger import NO_ANSWER
 from services.router.decisions.policy import Role
+from shared.clock import Clock
 from shared.divisions import CITY
 from shared.identity import issue
 from tests.faults.book import Asked, Book, leaves_open
@@ -35,7 +38,31 @@ LEFT_UNKNOWN = 0.15
 """Of what got no answer, the share that nobody asks for again."""
 AT_ONCE = 0.08
 """Of the petitions, the share that is sent several times at the same moment."""
+BESIDE = 0.5
+"""Of the commands, the share that is no step on a case's way to its end."""
 SETTLE_SECONDS = 60.0
+LOOKS = (
+    ("router", f"/queues/{DISTRICT}"),
+    ("escalation", f"/notices/{DISTRICT}"),
+    ("analytics", "/stats"),
+)
+
+
+def beside(now: datetime) -> list[dict[str, str | int]]:
+    """What may come between: promises stand still, have more time, others are asked to help."""
+    return [
+        {"command": "pause", "reason": "waiting_for_petitioner", "text": "请补充门牌号。",
+         "until": (now + timedelta(hours=6)).isoformat()},
+        {"command": "resume"},
+        {"command": "extend", "reason": "等待配件", "text": "需要更长时间。",
+         "until": (now + timedelta(days=9)).isoformat()},
+        {"command": "decline_extension", "note": "时间足够"},
+        {"command": "give_task", "kind": "copy", "note": "供参考"},
+        {"command": "give_task", "kind": "team", "note": "请协助"},
+        {"command": "finish_task", "task": 1, "result": "已完成"},
+        {"command": "withdraw_task", "task": 1, "note": "不再需要"},
+        {"command": "assign", "to": "faults-worker"},
+    ]  # fmt: skip
 
 
 class Sent(NamedTuple):
@@ -45,20 +72,36 @@ class Sent(NamedTuple):
     path: str
     body: Mapping[str, Any]
     headers: Mapping[str, str] = {}
+    method: str = "POST"
 
 
 class Load:
     """`rate` petitions a second, a third as many commands, and a few of the rest.
 
-    `address` says where a request to a service goes now.
+    `address` says where a request to a service goes now. `whole_life`: cases are paused, extended
+    and given tasks too; not while a router works that would lose what it does not know. `once`:
+    nothing is sent a second time, every other request comes over a connection of its own, and
+    what services show is looked at.
     """
 
     def __init__(
-        self, address: Callable[[str], str], secret: str, book: Path, rate: float, seed: int
+        self,
+        address: Callable[[str], str],
+        secret: str,
+        clock: Clock,
+        book: Path,
+        rate: float,
+        seed: int,
+        *,
+        whole_life: bool = True,
+        once: bool = False,
     ) -> None:
         self.book = Book(book)
         self.rate = rate
+        self.whole_life = whole_life
+        self.once = once
         self.lasting = 0.0
+        self._clock = clock
         self._address = address
         token = issue(secret, SUBJECT, get_args(Role), CITY)
         self._officer = {"Authorization": f"Bearer {token}", "If-Match": "*"}
@@ -114,8 +157,10 @@ class Load:
 
     async def _live(self) -> None:
         limits = httpx.Limits(max_connections=MOST_UNDER_WAY, max_keepalive_connections=100)
+        new_each = httpx.Limits(max_keepalive_connections=0)
         async with (
             httpx.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False) as self._client,
+            httpx.AsyncClient(timeout=TIMEOUT, limits=new_each, trust_env=False) as self._stranger,
             asyncio.TaskGroup() as group,
         ):
             due = time.monotonic()
@@ -150,7 +195,15 @@ class Load:
             work.append(self._add())
         if self._n % max(1, round(self.rate)) == 0:
             work.append(self._take_note())
+        if self.once:
+            work.append(self._look())
         return work
+
+    async def _look(self) -> None:
+        """Somebody looks at what a service shows."""
+        service, path = LOOKS[self._n % len(LOOKS)]
+        asked = self.book.new("look", f"l-{self._name}-{self._n}")
+        await self._send(asked, Sent(service, path, {}, self._officer, "GET"))
 
     async def _hand_in(self) -> None:
         """A petition, perhaps several times at once."""
@@ -176,15 +229,17 @@ class Load:
         await self._until_known(asked, Sent("intake", path, {"text": f"还有 {self._n}"}))
 
     async def _command(self) -> None:
-        """An officer signs, replies to or resolves a case; now and then twice at once."""
+        """An officer takes a step of a case, mostly the next; now and then twice at once."""
         case = self._chance.choice(self._accepted)["id"]
         step = self._steps[case] = self._steps.get(case, 0) + 1
         asked = self.book.new("command", f"c-{self._name}-{self._n}", case)
-        body: dict[str, str] = [
+        body: Mapping[str, str | int] = [
             {"command": "resolve", "result": "已处理完毕。"},
             {"command": "sign"},
             {"command": "reply", "text": "两日内处理完毕。"},
         ][step % 3]
+        if self.whole_life and self._chance.random() < BESIDE:
+            body = self._chance.choice(beside(self._clock.now()))
         sent = Sent("router", f"/cases/{case}/commands", body, self._officer)
         copies = 2 if self._chance.random() < AT_ONCE else 1
         await asyncio.gather(*(self._until_known(asked, sent) for _ in range(copies)))
@@ -210,7 +265,7 @@ class Load:
             status, answer = await self._send(asked, sent)
             if not leaves_open(status):
                 return answer if status in (200, 202) else None
-            if self._giving_up or self._chance.random() < LEFT_UNKNOWN:
+            if self.once or self._giving_up or self._chance.random() < LEFT_UNKNOWN:
                 return None
             await asyncio.sleep(self._chance.uniform(0.3, 2.0))
 
@@ -218,14 +273,15 @@ class Load:
         """One request, and its line in the book."""
         url = self._address(sent.service) + sent.path
         headers = {**sent.headers, "Idempotency-Key": asked.key}
+        client = self._stranger if self.once and self._chance.random() < 0.5 else self._client
         try:
-            answer = await self._client.post(url, json=sent.body, headers=headers)
+            answer = await client.request(sent.method, url, json=sent.body, headers=headers)
         except httpx.HTTPError:
             self.book.note(asked, NO_ANSWER)
             return NO_ANSWER, {}
         told: dict[str, Any] = {}
         words = ""
-        if answer.status_code in (200, 202):
+        if answer.status_code in (200, 202) and asked.what != "look":
             told = answer.json()
             words = told["id"] if asked.what != "command" else orjson.dumps(told).decode()
         self.book.note(asked, answer.status_code, words)

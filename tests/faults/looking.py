@@ -257,11 +257,12 @@ async def look_at_escalation(town: Seen, found: Holdings) -> None:
         found.armed_clocks[row["case_id"]] = {
             (clock[0], clock[1], clock[5]) for clock in orjson.loads(row["clocks"])
         }
-    sql = "select id, clock, reason, cases, acknowledged_at, raised_from from notices"
+    sql = "select id, clock, reason, about, cases, acknowledged_at, raised_from from notices"
     for row in await rows(town, "escalation", sql):
         if row["acknowledged_at"] is not None:
             found.taken_note.add(str(row["id"]))
-        if row["reason"] == "warning" and row["raised_from"] is None:
+        is_warning = row["reason"] == "warning" and row["about"] is None
+        if is_warning and row["raised_from"] is None:
             for case_id in row["cases"]:
                 place = (case_id, row["clock"])
                 found.warnings[place] = found.warnings.get(place, 0) + 1

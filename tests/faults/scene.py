@@ -161,7 +161,9 @@ def scene_in(
     town: Town, book: Path, *, rate: float, seconds: float, seed: int, say: Callable[[str], None]
 ) -> Iterator[Scene]:
     """A scene in a town that runs; the load ends with it."""
-    load = Load(town.url, town.secret, book, rate, seed)
+    whole = town.older is None or town.older.keeps_all
+    once = town.kind.shared_ports
+    load = Load(town.url, town.secret, town.clock, book, rate, seed, whole_life=whole, once=once)
     load.start()
     try:
         yield Scene(town, load, Random(seed), seconds, say)

@@ -9,7 +9,9 @@ import pytest
 
 from deploy.local.environment import SERVICES
 from tests.faults.faults import dies, relaying
+from tests.faults.looking import ask
 from tests.faults.scene import Scene
+from tests.faults.versions import later_code
 
 TAKEOVER_SECONDS = 25.0
 """Promised are 15, and `make chaos` holds them to it; here the machine may have other work."""
@@ -70,4 +72,41 @@ def test_the_last_version_and_this_one_work_side_by_side(scene_of_two: Scene) ->
     assert all(heard.values()), f"{name} heard {heard}"
     for old in olds:
         scene.town.remove(old)
+    scene.load.whole_life = True
+    scene.recover(time.monotonic())
+    is_well(scene)
+
+
+def test_a_router_beside_a_later_version_loses_nothing_that_it_does_not_know(
+    scene: Scene,
+) -> None:
+    with later_code(scene.town.home) as code:
+        later = scene.town.add("router", code)
+        scene.recover(time.monotonic())
+        time.sleep(scene.seconds)
+        both = {one.name: one.metric("casegrid_events_heard_total")
+                for one in scene.town.replicas["router"]}  # fmt: skip
+        assert all(both.values()), both
+        # The load goes on over the end of the later one: this version has all cases then.
+        scene.town.remove(later)
+    scene.recover(time.monotonic())
+    scene.load.pause()
+    counted = ask(
+        scene.town,
+        "router",
+        """
+        select (c.doc ->> 'steps_counted')::int as kept,
+               array_agg((h.changed ->> 'steps_counted')::int order by h.epoch, h.seq)
+                   filter (where h.changed ->> 'steps_counted' is not null) as said,
+               bool_or(h.changed ->> 'steps_counted' is null) as by_both
+        from cases c join history h using (case_id)
+        where c.doc ->> 'steps_counted' is not null or h.changed ->> 'steps_counted' is not null
+        group by c.case_id, kept
+        """,
+    )
+    assert len(counted) > 50
+    assert sum(by_both for _, _, by_both in counted) > 5
+    for kept, said, _ in counted:
+        assert said == list(range(1, kept + 1))
+    scene.load.resume()
     is_well(scene)

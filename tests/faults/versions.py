@@ -6,7 +6,7 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,8 @@ from typing import NamedTuple
 from tests.servers import ROOT
 
 CONTRACT = "shared/events.py"
+KEEPS_ALL = "services/router/decisions/unknown.py"
+"""What a version has that keeps of a case what it does not know."""
 
 
 class Older(NamedTuple):
@@ -21,6 +23,11 @@ class Older(NamedTuple):
 
     code: Path
     name: str
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether it may work on cases that a newer version gave more than it knows."""
+        return (self.code / KEEPS_ALL).exists()
 
 
 class NoHistory(Exception):
@@ -47,6 +54,16 @@ def last_landed() -> str:
     raise NoHistory(f"no commit has another {CONTRACT}")
 
 
+def unpacked(home: Path, revision: str, parts: Sequence[str]) -> Path:
+    """These parts of a version, laid out below `home`. Raises `NoHistory`."""
+    packed = git("archive", "--format=tar", revision, *parts)
+    code = home / "older"
+    shutil.rmtree(code, ignore_errors=True)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(code, filter="data")
+    return code
+
+
 @contextmanager
 def older_code(home: Path, revision: str | None = None) -> Iterator[Older]:
     """An older version, laid out below `home`; gone afterwards.
@@ -55,12 +72,40 @@ def older_code(home: Path, revision: str | None = None) -> Iterator[Older]:
     """
     revision = revision or last_landed()
     name = git("log", "-1", "--format=%h (%s)", revision).decode().strip()
-    packed = git("archive", "--format=tar", revision, "services", "shared")
-    code = home / "older"
-    shutil.rmtree(code, ignore_errors=True)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(code, filter="data")
+    code = unpacked(home, revision, ("services", "shared"))
     try:
         yield Older(code, name)
+    finally:
+        shutil.rmtree(code)
+
+
+LATER = (
+    (
+        "services/router/decisions/case.py",
+        "    closing_tier: Tier | None = None\n    unknown:",
+        "    closing_tier: Tier | None = None\n    steps_counted: int = 0\n    unknown:",
+    ),
+    (
+        "services/router/decisions/commands/deciding.py",
+        "seq=before.seq + 1)",
+        "seq=before.seq + 1, steps_counted=before.steps_counted + 1)",
+    ),
+)
+"""What the version after this one might change: it counts the steps that make a version."""
+
+
+@contextmanager
+def later_code(home: Path) -> Iterator[Path]:
+    """This version with a field of a case that it does not know; gone afterwards."""
+    code = home / "later"
+    shutil.rmtree(code, ignore_errors=True)
+    for part in ("services", "shared"):
+        shutil.copytree(ROOT / part, code / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, before, after in LATER:
+        text = (code / name).read_text()
+        assert text.count(before) == 1, f"{name} has changed: say here what comes after it"
+        (code / name).write_text(text.replace(before, after))
+    try:
+        yield code
     finally:
         shutil.rmtree(code)

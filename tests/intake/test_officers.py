@@ -9,6 +9,7 @@ from services.intake.decisions.petitions import Accusations, Accused, Part, may_
 from services.intake.handlers.receipts import on_case_changed
 from shared.events import CaseEventType, ClockSnapshot, Order, Reading, Topic
 from shared.hearing import Batch, Heard
+from shared.http import cursor_of
 from shared.identity import Actor, issue
 from shared.postgres import Transaction, transaction
 from shared.service import Process
@@ -117,6 +118,34 @@ async def test_an_officer_in_scope_sees_what_was_read_and_which_words_spoke(
     assert kept["reading"]["category"] == "E0102"
     assert kept["reading"]["words"][0]["word"] == "垃圾"
     assert TEXT not in answer.text
+
+
+async def test_what_was_added_is_read_page_by_page(
+    client: httpx.AsyncClient, with_policy: Process, database: Transaction
+) -> None:
+    told = await hand_in(client)
+    await read_all(with_policy)
+    await database.execute(
+        """
+        insert into supplements (id, petition_id, text, received_at, said)
+        select gen_random_uuid(), $1, n::text, now(), true from generate_series(1, 250) n
+        """,
+        UUID(told["id"]),
+    )
+    who, pages = token(with_policy, STREET), []
+    more: dict[str, str] = {}
+    while True:
+        answer = await client.get(f"/petitions/{told['id']}/text", headers=who, params=more)
+        pages.append([one["text"] for one in answer.json()["supplements"]])
+        if answer.json()["cursor"] is None:
+            break
+        more = {"cursor": answer.json()["cursor"]}
+    assert list(map(len, pages)) == [100, 100, 50]
+    assert {int(text) for page in pages for text in page} == set(range(1, 251))
+    for wrong in ("x", cursor_of(["x"]), cursor_of([7])):
+        params = {"cursor": wrong}
+        refused = await client.get(f"/petitions/{told['id']}/text", headers=who, params=params)
+        assert refused.status_code == 422
 
 
 async def test_who_looks_at_the_words_is_written_down(

@@ -6,13 +6,17 @@ import time
 
 import httpx
 import psutil
+import pytest
 
 from deploy.local.environment import SERVICES
 from deploy.local.kafka import Kafka
 from tests.journeys.city import GRID, City, eventually, rows
 
-DOWN_SECONDS = 60
+DOWN_SECONDS = 20
+"""Ten minutes are `make chaos`."""
 STOP_SECONDS = 20
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def send_for(city: City, seconds: float, pause: float) -> tuple[list[str], list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -18,11 +19,12 @@ from shared.http import create_app
 from shared.postgres import Pool, migrate, open_pool
 from shared.service import Process
 from shared.settings import Settings
-from tests.router.events import Router
+from tests.router.costs import SECRET as SECRET
+from tests.router.costs import Listening
+from tests.router.events import Connection, Router
 from tests.router.stories import shipped_policy
 from tests.servers import FreshDatabase
 
-SECRET = "a key of a test that is long enough"
 MIGRATIONS = Path(services.router.__file__).parent / "migrations"
 
 
@@ -84,3 +86,24 @@ async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://router") as spoken:
         yield spoken
+
+
+@pytest.fixture
+async def listening(router_dsn: str, policies: Policies) -> AsyncIterator[Listening]:
+    """A process of the service whose statements are kept."""
+
+    async def listen(connection: Connection) -> None:
+        await kept.listen(connection)
+
+    async with asyncpg.create_pool(router_dsn, min_size=0, max_size=4, init=listen) as spoken:
+        kept = Listening(spoken, policies)
+        yield kept
+
+
+@pytest.fixture
+async def asking(listening: Listening) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks to a process whose statements are kept."""
+    process = listening.process
+    transport = httpx.ASGITransport(create_app(process, SERVICE.routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://router") as client:
+        yield client

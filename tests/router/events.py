@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from services.router.decisions.case import CASE, Case
+from services.router.decisions.case import Case, case_of, case_with
 from services.router.handlers.orders import Orders
 from services.router.handlers.petitions import Petitions
 from services.router.handlers.policies import Policies
@@ -187,7 +187,7 @@ async def cases(pool: Pool) -> dict[UUID, Case]:
     """Every case as it stands."""
     async with pool.acquire() as connection:
         rows = await connection.fetch("select doc from cases")
-    found = [CASE.validate_json(row["doc"]) for row in rows]
+    found = [case_of(row["doc"]) for row in rows]
     return {case.id: case for case in found}
 
 
@@ -224,7 +224,7 @@ async def replayed_history(pool: Pool, case_id: UUID) -> Case:
         )
     for row in rows:
         whole |= orjson.loads(row["changed"])
-    return CASE.validate_python(whole)
+    return case_with(whole)
 
 
 # ---------------------------------------------------------------- statements

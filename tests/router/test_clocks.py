@@ -128,16 +128,42 @@ def test_a_case_has_the_clocks_of_its_track_and_place(facts: Facts, names: str) 
     [
         pytest.param(sure(RUBBISH), STREET, id="the street the place lies in"),
         pytest.param(sure(BUS), STREET, id="also when the district holds it"),
-        pytest.param(sure(BUS, DISTRICT), DISTRICT, id="the smallest place known"),
-        pytest.param(unclear(CITY), CITY, id="nothing known"),
-        pytest.param(replace(sure(RUBBISH), accused=STREET), DISTRICT, id="never the accused"),
-        pytest.param(replace(sure(RUBBISH), accused=DISTRICT), CITY, id="nor below the accused"),
         pytest.param(replace(sure(RUBBISH), accused=GRID), STREET, id="above the accused"),
     ],
 )
 def test_the_reply_is_owed_by_the_cadre_of_the_street(facts: Facts, owner: str) -> None:
     clock = the(opened(facts), "reply")
     assert (clock.owner_division, clock.owner_role) == (owner, "street_cadre")
+
+
+@pytest.mark.parametrize(
+    ("facts", "owner"),
+    [
+        pytest.param(
+            sure(BUS, DISTRICT),
+            (DISTRICT, "department_officer", "transport"),
+            id="no street is known: the office that has it",
+        ),
+        pytest.param(
+            unclear(CITY), (CITY, "city_dispatcher", None), id="nothing is known: the desk"
+        ),
+        pytest.param(
+            replace(sure(RUBBISH), accused=STREET),
+            (DISTRICT, "department_officer", "sanitation"),
+            id="never the accused",
+        ),
+        pytest.param(
+            replace(sure(RUBBISH), accused=DISTRICT),
+            (CITY, "city_dispatcher", None),
+            id="nor below the accused",
+        ),
+    ],
+)
+def test_where_no_street_may_answer_the_reply_is_owed_by_whoever_has_the_case(
+    facts: Facts, owner: tuple[str, str, str | None]
+) -> None:
+    clock = the(opened(facts), "reply")
+    assert (clock.owner_division, clock.owner_role, clock.owner_office) == owner
 
 
 def test_clocks_that_others_own_are_duties_in_their_queues() -> None:

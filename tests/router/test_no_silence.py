@@ -1,25 +1,38 @@
 """Nothing ends in silence: each stage of each track, left alone, is brought up to who must look.
 
 In every stage in which a case waits somebody may act, a promise runs, and breach after breach it
-climbs to supervision at the top, where it is said again without end. [X5]
+climbs to supervision at the top. What the router has no more orders for escalation says again to
+the level above, without end, whoever takes note of it. [X5]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 
 import pytest
 
+from services.escalation.decisions import (
+    MOST_REMINDERS,
+    PATIENCE,
+    Desk,
+    News,
+    Notice,
+    arm,
+    digests,
+    next_at,
+    noted_by,
+    sweep,
+)
 from services.router import tracks_page
-from services.router.decisions.case import Case, Clock
+from services.router.decisions.case import Case, Clock, snapshot
 from services.router.decisions.policy import Policy
 from services.router.decisions.tracks import AT_THE_DESK_ONLY, TRACKS
 from services.router.decisions.tracks.table import TERMINAL, acting
 from services.router.decisions.workflow import allowed_actions
 from shared.divisions import CITY, LADDER, next_tier
-from shared.events import Stage, Track
+from shared.events import Order, Stage, Track
 from tests.router.stories import (
     BUS,
     DISPUTE,
@@ -68,11 +81,8 @@ def waiting(track: Track) -> Mapping[Stage, Case]:
             return {"registered": opened(sure(PROJECT))}
 
 
-WAITING = [
-    pytest.param(case, id=f"{track}-{stage}")
-    for track in TRACKS
-    for stage, case in waiting(track).items()
-]
+CASES = {f"{track}-{stage}": case for track in TRACKS for stage, case in waiting(track).items()}
+WAITING = [pytest.param(case, id=name) for name, case in CASES.items()]
 
 
 GIVES_AN_ORDER = ("promote", "supervise")
@@ -151,10 +161,11 @@ REMINDED_ONLY = {
     ("service", "resolved"),
     *((track, "registered") for track in AT_THE_DESK_ONLY),
 }
-"""Once answered, the router supervises these no more: reminders end in escalation's own card."""
+"""Once answered, the router supervises these no more: reminders end in escalation's own cards."""
+TO_ANSWER = {name: case for name, case in CASES.items() if case.track != "handoff"}
 
 
-@pytest.mark.parametrize("case", [one for one in WAITING if "handoff" not in str(one.id)])
+@pytest.mark.parametrize("case", TO_ANSWER.values(), ids=TO_ANSWER)
 def test_answered_and_left_alone_it_is_still_told_without_end(case: Case) -> None:
     answered = done(case, "reply", officer(CITY, "street_cadre", "city_dispatcher"))
     if not answered.is_open:
@@ -166,7 +177,67 @@ def test_answered_and_left_alone_it_is_still_told_without_end(case: Case) -> Non
     assert (last.supervised == 0) is ((case.track, case.stage) in REMINDED_ONLY)
 
 
+def left_alone(case: Case) -> Case:
+    """The case after every order that comes while nobody does anything."""
+    return [case, *(after for after, _ in breaches(case, NOON))][-1]
+
+
+def answered(case: Case) -> Case:
+    """The case after the resident was answered."""
+    return done(case, "reply", officer(CITY, "street_cadre", "city_dispatcher"))
+
+
+AT_THE_END = {
+    **{name: left_alone(case) for name, case in CASES.items()},
+    **{f"{name} answered": left_alone(answered(case)) for name, case in TO_ANSWER.items()},
+}
+LEFT_OPEN = [pytest.param(case, id=name) for name, case in AT_THE_END.items() if case.is_open]
+
+
+def told_and_noted(case: Case, of: int) -> Iterator[tuple[datetime, Sequence[Notice]]]:
+    """When the desks are told of a case that stands still, each taking note of all at once.
+
+    So many times; it is an error if nothing more would be said.
+    """
+    state = arm(None, News(case.id, Order(1, case.seq), case.receipt, snapshot(case, "")))
+    while of:
+        at = next_at(state)
+        assert at is not None, "silence"
+        swept = sweep(state, at)
+        assert not swept.orders, "every order was answered"
+        state = swept.armed
+        for digest in digests(swept.notices):
+            state = noted_by(digest.desk, digest, state, at, at)
+        if swept.notices:
+            of -= 1
+            yield at, swept.notices
+
+
+@pytest.mark.parametrize("case", LEFT_OPEN)
+def test_at_the_end_somebody_who_may_act_is_told_again_and_again(case: Case) -> None:
+    every = min(clock.repeat for clock in case.clocks if clock.repeat)
+    for name in {clock.name for clock in case.clocks if clock.repeat}:
+        times = [at for at, told in told_and_noted(case, 300) if name in {n.clock for n in told}]
+        assert times, f"nobody hears of {name} any more"
+    told = list(told_and_noted(case, 300))[-30:]
+    assert max(b[0] - a[0] for a, b in pairwise(told)) <= (PATIENCE + MOST_REMINDERS) * every
+    desks = {notice.desk for _, notices in told for notice in notices}
+    acts = [desk for desk in desks if allowed_actions(case, officer(desk.division, desk.role))]
+    assert acts, f"none of {desks} may bring it on"
+
+
+@pytest.mark.parametrize("case", LEFT_OPEN)
+def test_at_the_end_the_owner_is_not_alone_with_it(case: Case) -> None:
+    desks = {notice.desk for _, told in told_and_noted(case, 60) for notice in told}
+    owners = {Desk(c.owner_division, c.owner_role, c.owner_office) for c in case.clocks}
+    assert desks - owners or owners == {Desk(CITY, "city_dispatcher")}
+
+
 # ---------------------------------------------------------------- docs/tracks.md
+
+
+def test_the_page_says_how_long_a_note_lasts() -> None:
+    assert tracks_page.NOTE_LASTS == PATIENCE
 
 
 def test_the_page_is_current() -> None:

@@ -508,6 +508,12 @@ async def due_is_done_once(sight: Sight) -> None:
         for clock in clocks_of(row["clocks"], row["owner_offices"]):
             due_was_handled(row["case_id"], clock, at)
             was_said(sight, row["case_id"], clock, given)
+    asked = await sight.rows(
+        "escalation",
+        "select case_id from armed, json_array_elements(clocks) as c where c ->> 0 like '%/%'"
+        " except select unnest(cases) from notices where about = 'task'",
+    )
+    expect("whoever is asked is told", [], asked)
     posted = await sight.rows("escalation", "select id from notices")
     unsaid = {str(row["id"]) for row in posted} - sight.ids_said
     expect("every notice is said", set(), unsaid)
@@ -542,6 +548,8 @@ def was_said(
         if f"order:{order}" not in sight.causes_said:
             raise Broken("every order is answered", f"{case_id} {clock.name}")
     reason = breach_reason(clock) if clock.fired else "warning" if clock.warned else None
+    if clock.fired and given[case_id, promise_of(clock.name), NOTED]:
+        return  # nothing more was due to be said
     if reason is not None and not given[case_id, promise_of(clock.name), reason]:
         raise Broken("every notice is posted", f"{case_id} {clock.name}: no {reason}")
 
@@ -556,14 +564,21 @@ def due_was_handled(case_id: UUID, clock: Any, at: int) -> None:
         raise Broken("every breach is handled", f"{case_id} {clock.name}")
 
 
+NOTED = "noted"
+
+
 async def notices_given(sight: Sight) -> Counter[tuple[UUID, str, str]]:
-    """How many digests told of a clock of a case, by reason."""
+    """How many digests told of a clock of a case, by reason; and of how many a person took note."""
     rows = await sight.rows(
         "escalation",
-        "select c.case_id, clock, reason from notices, lateral unnest(cases) as c (case_id)"
-        " where raised_from is null",
+        "select c.case_id, clock, reason, raised_from is null as first, acknowledged_role"
+        " from notices, lateral unnest(cases) as c (case_id)"
+        " where about is null or about = 'promotion'",
     )
-    return Counter((row["case_id"], row["clock"], row["reason"]) for row in rows)
+    given = Counter((row["case_id"], row["clock"], row["reason"]) for row in rows if row["first"])
+    return given + Counter(
+        (row["case_id"], row["clock"], NOTED) for row in rows if row["acknowledged_role"]
+    )
 
 
 def clocks_said(value: bytes | None) -> list[Any]:

@@ -254,7 +254,10 @@ class Officers:
             answer = await client.post(f"/notices/{notice}/acknowledge", headers=self.headers())
         tell(f"takes note of {notice}: {answer.status_code}")
         if answer.status_code == 200:
-            at = answer.json()["acknowledged"]["at"]
+            taken = answer.json()["acknowledged"]
+            if taken is None:
+                return  # it ended before, with its cases
+            at = taken["at"]
             assert self.book.noted.setdefault(notice, at) == at, f"{notice} was noted twice"
 
     async def ask(self, member: Member, asked: Asked, again: str) -> None:

@@ -62,8 +62,11 @@ class Contribution(NamedTuple):
 
 
 def unpack(packed: str) -> Contribution:
-    """A contribution as the table kept it, perhaps by an older version with other dimensions."""
-    return Contribution(*orjson.loads(packed))
+    """A contribution as the table kept it, perhaps by another version with other dimensions.
+
+    What a newer one keeps beside is its own: the next snapshot of the case says all of it again.
+    """
+    return Contribution._make(orjson.loads(packed)[: len(Contribution._fields)])
 
 
 def contribution(case: CaseSnapshot, at: datetime) -> Contribution:

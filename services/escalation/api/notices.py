@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from services.escalation import handlers
 from services.escalation.api.area import division_of, officer_of
 from services.escalation.api.cursors import notice_after
+from services.escalation.decisions import may_note
 from services.escalation.store import notices
 from services.escalation.store.notices import Acknowledged, Posted
 from shared import postgres
@@ -32,7 +33,7 @@ async def notices_of_unit(
         ),
     ] = None,
     everything: Annotated[
-        bool, Query(alias="all", description="the acknowledged ones too")
+        bool, Query(alias="all", description="those that were acknowledged, or ended, too")
     ] = False,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -68,22 +69,30 @@ def shown_notice(posted: Posted) -> dict[str, Any]:
     return posted.plain() | {
         "unheeded_at": posted.unheeded_at,
         "pushed_at": posted.pushed_at,
+        "ended_at": posted.ended_at,
         "acknowledged": taken and {"at": taken.at, "role": taken.role, "by": taken.by},
     }
 
 
 @routes.post("/notices/{notice_id}/acknowledge", summary="I took note of this")
 async def acknowledge(request: Request, notice_id: UUID) -> Response:
-    """The notice as it is then. A second time changes nothing: the first person stays."""
+    """The notice as it is then. A second time changes nothing: the first person stays.
+
+    Who has the role that was told may, and who answers for that division or for one above.
+    """
     officer(request)
     process = process_of(request)
     async with postgres.transaction(process.pool, "command") as tx:
-        posted = await notices.take(tx, notice_id)
+        posted = await notices.find(tx, notice_id)
         if posted is None:
             raise Problem(404, "notice-not-known", "There is no notice of this id.")
         desk = posted.digest.desk
         who = officer_of(request, desk.division, desk.office)
-        role = desk.role if desk.role in who.roles else min(who.roles)
+        role = may_note(who, desk)
+        if role is None:
+            raise Problem(
+                403, "not-your-desk", f"This was told to the {desk.role}: he takes note, or above."
+            )
         taken = Acknowledged(process.clock.now(), role, who.subject)
         posted = await handlers.acknowledge(tx, posted, taken)
     return json(shown_notice(posted))

@@ -1,8 +1,9 @@
 """What is armed, what is due, who is told. No I/O, no clock: same inputs, same decision."""
 
-from services.escalation.decisions.access import may_see
+from services.escalation.decisions.access import may_note, may_see
 from services.escalation.decisions.armed import (
     MOST_REMINDERS,
+    PATIENCE,
     Accused,
     Armed,
     Clock,
@@ -13,6 +14,7 @@ from services.escalation.decisions.armed import (
     next_at,
     next_of,
 )
+from services.escalation.decisions.asking import asked, commanded
 from services.escalation.decisions.figures import NO_TIER, counted_as, first_due, minute_of
 from services.escalation.decisions.forecast import (
     OUTCOMES,
@@ -24,6 +26,7 @@ from services.escalation.decisions.forecast import (
     promoted_to,
 )
 from services.escalation.decisions.notices import (
+    KEPT_FOR,
     MOST_PUSHES,
     RISES_AFTER,
     Desk,
@@ -31,6 +34,7 @@ from services.escalation.decisions.notices import (
     Notice,
     Reason,
     digests,
+    noted_by,
     raised,
     title,
 )
@@ -45,10 +49,12 @@ from services.escalation.decisions.orders import (
 from services.escalation.decisions.sweeping import Swept, sweep
 
 __all__ = [
+    "KEPT_FOR",
     "MOST_PUSHES",
     "MOST_REMINDERS",
     "NO_TIER",
     "OUTCOMES",
+    "PATIENCE",
     "RISES_AFTER",
     "Accused",
     "Action",
@@ -68,16 +74,20 @@ __all__ = [
     "action_of",
     "answered",
     "arm",
+    "asked",
     "breaks",
+    "commanded",
     "counted_as",
     "digests",
     "first_due",
     "foreseen",
+    "may_note",
     "may_see",
     "minute_of",
     "moment",
     "next_at",
     "next_of",
+    "noted_by",
     "order_id",
     "pause_after",
     "promoted_to",

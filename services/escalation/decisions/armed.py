@@ -13,14 +13,20 @@ from uuid import UUID
 from shared.divisions import Tier
 from shared.events import CaseSnapshot, ClockSnapshot, Milliseconds, OnBreach, Order
 
+MILLISECOND: Final = timedelta(milliseconds=1)
 CLOSED: Final = frozenset({"closed", "handed_off"})
 
 MOST_REMINDERS: Final = 3
 """So many times a late promise is reminded of: at its breach, and each time `repeat` has passed.
 
-Where the next reminder would come there is one supervision card, and then nothing more of this
-generation. [policy reminders] The number does not travel with a clock: the router's loader takes no
-policy that says another one.
+Where the next reminder would come there is a supervision card for the level above, and another one
+after each `PATIENCE`, as long as it lasts. [policy reminders] The number does not travel with a
+clock: the router's loader takes no policy that says another one.
+"""
+
+PATIENCE: Final = 7
+"""So many times `repeat` who took note of a broken promise has, before it is said again; so many
+lie between two cards. [ours] To take note is not to do: what lasts is never silent for good.
 """
 
 
@@ -29,7 +35,9 @@ class Clock(NamedTuple):
 
     `warned`: how many of its marks were given since `started`. `fired`: the breach of this
     generation was handled. `repeats`: how many times `repeat` had passed after `due` when it was
-    last looked at. Marks are counted, not named: a pause or an extension moves them.
+    last looked at, or will have when a note that somebody took lapses. Marks are counted, not
+    named: a pause or an extension moves them. `later`: what a newer version remembers of it; this
+    one keeps that as it is.
     """
 
     name: str
@@ -47,6 +55,7 @@ class Clock(NamedTuple):
     warned: int = 0
     fired: bool = False
     repeats: int = 0
+    later: tuple[object, ...] = ()
 
 
 class Given(NamedTuple):
@@ -55,6 +64,7 @@ class Given(NamedTuple):
     name: str
     started: Milliseconds
     warned: int
+    later: tuple[object, ...] = ()
 
 
 class Accused(NamedTuple):
@@ -112,7 +122,7 @@ def arm(before: Armed | None, news: News) -> Armed:
         armed_clock(clock, case, running.pop(clock.name, None), given.pop(clock.name, None))
         for clock in (case.clocks if is_open else ())
     ]
-    stopped = [Given(c.name, c.started, c.warned) for c in running.values() if c.warned]
+    stopped = [Given(c.name, c.started, c.warned, c.later) for c in running.values() if c.warned]
     return Armed(
         case_id=news.case_id,
         order=news.order,
@@ -153,6 +163,7 @@ def armed_clock(
         warned,
         running.fired if running and same else False,
         running.repeats if running and same else 0,
+        remembered.later if remembered else (),
     )
 
 
@@ -164,8 +175,9 @@ def next_of(clock: Clock) -> Milliseconds | None:
     if clock.paused:
         return None
     if clock.fired:
-        every = None if is_told_enough(clock) else every_of(clock)
-        return clock.due + (clock.repeats + 1) * every if every else None
+        every = every_of(clock)
+        wait = PATIENCE if is_told_enough(clock) else 1
+        return clock.due + (clock.repeats + wait) * every if every else None
     if clock.warned < len(clock.warn):
         return min(clock.warn[clock.warned], clock.due)
     return clock.due
@@ -183,12 +195,25 @@ def moment(armed: Armed, after: Milliseconds) -> datetime:
 
 
 def is_told_enough(clock: Clock) -> bool:
-    """Whether the reminders of this generation are over, and its supervision card was given.
+    """Whether the reminders of this generation are over: from then on there are cards.
 
     The time counts, not the notices: after time without a sweep the card comes in their stead, and
     what an older version repeated oftener was told often enough. [ours]
     """
     return clock.on_breach == "remind" and clock.repeats >= MOST_REMINDERS
+
+
+def noted(clock: Clock, at: Milliseconds) -> Clock:
+    """The clock after somebody took note of its breach: nothing is repeated for `PATIENCE`. [E9]
+
+    Who was only reminded, and took note, is not reminded again: the level above gets the card.
+    """
+    every = every_of(clock)
+    if not clock.fired or not every:
+        return clock
+    passed = (at - clock.due) // every
+    ahead = passed + PATIENCE - 1 if clock.on_breach != "remind" else max(passed, MOST_REMINDERS)
+    return clock._replace(repeats=max(clock.repeats, ahead))
 
 
 def every_of(clock: Clock) -> Milliseconds | None:

@@ -1,8 +1,8 @@
 """The sweep: what is due now. Computes no date and reads no policy.
 
 After time without a sweep nothing is caught up one by one: a clock gives one notice (the latest
-mark; the card, if the time of reminders is over) or one order, and its next repeat lies in the
-future. [ours]
+mark; the card, if the time of reminders is over), or one order and the notice of it, and its next
+repeat lies in the future. [ours]
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from bisect import bisect_right
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, assert_never
 
-from services.escalation.decisions.armed import Armed, Clock, every_of, moment, next_of
+from services.escalation.decisions.armed import (
+    MILLISECOND,
+    Armed,
+    Clock,
+    every_of,
+    moment,
+    next_of,
+)
 from services.escalation.decisions.notices import (
     Notice,
     breach_reason,
@@ -21,7 +28,6 @@ from services.escalation.decisions.notices import (
 from services.escalation.decisions.orders import OrderGiven, action_of, order_of
 from shared.events import Milliseconds
 
-MILLISECOND: Final = timedelta(milliseconds=1)
 MEMORY: Final = Clock._fields.index("warned")
 
 
@@ -90,4 +96,5 @@ def breached(clock: Clock, at: Milliseconds) -> Clock:
 
 def done(clock: Clock, warned: int, repeats: int | None = None) -> Clock:
     """The clock with what was done about it; `repeats` once its breach was handled."""
-    return Clock._make((*clock[:MEMORY], warned, repeats is not None, repeats or 0))
+    fired = repeats is not None
+    return Clock._make((*clock[:MEMORY], warned, fired, repeats or 0, clock.later))

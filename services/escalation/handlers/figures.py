@@ -18,9 +18,10 @@ from services.escalation.metrics import (
     TIERS,
     UNACKNOWLEDGED,
     UNANSWERED,
+    UNFIRED,
     UNHEEDED,
 )
-from services.escalation.store import figures, notices
+from services.escalation.store import armed, figures, notices
 from shared import postgres, tally
 from shared.postgres import Transaction
 from shared.service import Process, Timer
@@ -41,8 +42,11 @@ def seconds_since(minute: str | None, now: datetime) -> float:
     return 0.0 if minute is None else max(0.0, now.timestamp() - (int(minute) + 1) * 60)
 
 
-async def show_figures(tx: Transaction, now: datetime) -> None:
-    """Set the gauges; due and overdue are by whole minutes of promise time."""
+async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> None:
+    """Set the gauges; due and overdue are by whole minutes of promise time at `speed`."""
+    earliest = await armed.earliest(tx)
+    waits = timedelta() if earliest is None else max(now - earliest, timedelta())
+    UNFIRED.set(waits.total_seconds() / speed)
     counts = await tally.counts(tx, ["open", "notices"])
     show(OPEN, TIERS, {key: n for (name, key), n in counts.items() if name == "open"})
     reasons = {key: n for (name, key), n in counts.items() if name == "notices"}
@@ -59,7 +63,7 @@ async def step(process: Process) -> float:
     """Each second while that is cheap: every minute in which something is overdue is looked at."""
     began = time.monotonic()
     async with process.pool.acquire(timeout=10) as connection:
-        await show_figures(connection, process.clock.now())
+        await show_figures(connection, process.clock.now(), process.clock.speed)
     return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, REST * (time.monotonic() - began)))
 
 

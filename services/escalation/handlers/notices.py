@@ -1,4 +1,7 @@
-"""Digests get into the lists of their desks, a person takes note, and what nobody notes rises."""
+"""Digests get into the lists of their desks, a person takes note, and what nobody notes rises.
+
+What is over ends by itself, and is forgotten in the end.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.escalation.decisions import RISES_AFTER, Accused, Digest, raised
+from services.escalation.decisions import KEPT_FOR, RISES_AFTER, Accused, Digest, noted_by, raised
 from services.escalation.handlers.sayings import notice_saying
 from services.escalation.metrics import RAISED
-from services.escalation.store import notices
+from services.escalation.store import armed, notices
 from services.escalation.store.notices import Acknowledged, Posted, Unheeded
 from shared import outbox, postgres, tally
 from shared.clock import Clock
@@ -21,6 +24,7 @@ from shared.postgres import Transaction
 from shared.service import Process, Timer
 
 PAGE = 200
+FORGOTTEN_AT_ONCE = 1_000
 REAL = Clock().name
 
 
@@ -46,12 +50,53 @@ async def post(
 
 
 async def acknowledge(tx: Transaction, posted: Posted, who: Acknowledged) -> Posted:
-    """The notice, acknowledged; the first person to do so stays. `posted` is locked by `tx`."""
-    if posted.acknowledged is not None:
+    """The notice, acknowledged; the first person to do so stays.
+
+    With it the earlier ones that told this desk of the same promise of these cases. Its cases are
+    quiet for a while. They are locked first, as by everybody who locks both.
+    """
+    digest = posted.digest
+    before = await armed.load(tx, digest.cases)
+    posted = await notices.take(tx, posted.id) or posted
+    if posted.is_over:
         return posted
-    await notices.acknowledge(tx, posted.id, who)
-    await tally.add(tx, Counter({("notices", posted.digest.reason): -1}))
+    await count_over(tx, await notices.acknowledge(tx, posted, who))
+    after = [
+        noted_by(digest.desk, digest, one, posted.posted_at, who.at) for one in before.values()
+    ]
+    changed = [one for one in after if one != before[one.case_id]]
+    if changed:
+        await armed.save_swept(tx, changed)
     return posted._replace(acknowledged=who)
+
+
+# ---------------------------------------------------------------- over
+
+
+async def end_of_closed(tx: Transaction, case_ids: Sequence[UUID], now: datetime) -> None:
+    """These cases were closed: nobody has to take note of them any more."""
+    await count_over(tx, await notices.end_of_closed(tx, case_ids, now))
+
+
+async def count_over(tx: Transaction, reasons: Mapping[str, int]) -> None:
+    """So many notices wait for nobody any more."""
+    if reasons:
+        await tally.add(tx, Counter({("notices", reason): -n for reason, n in reasons.items()}))
+
+
+async def forget_once(tx: Transaction, now: datetime) -> int:
+    """Delete a page of what was over long ago at `now` (promise time); says how many."""
+    return await notices.forget(tx, now - KEPT_FOR, FORGOTTEN_AT_ONCE)
+
+
+async def forget_old(process: Process) -> float:
+    """A page; then at once the next, or each minute."""
+    async with postgres.transaction(process.pool, "timer") as tx:
+        forgotten = await forget_once(tx, process.clock.now())
+    return 0.0 if forgotten == FORGOTTEN_AT_ONCE else 60.0
+
+
+FORGET = Timer("forget notices", "sweep", forget_old)
 
 
 # ---------------------------------------------------------------- one level up
@@ -67,13 +112,19 @@ class Risen(NamedTuple):
 async def raise_once(tx: Transaction, now: datetime, clock: str = REAL) -> Risen:
     """Raise a page of what nobody took note of by `now` (promise time), the oldest first.
 
-    Each once. It rises no further when somebody on its way, below or above, took note meanwhile.
+    Each once. It rises no further when somebody on its way, below or above, took note meanwhile,
+    and ends when none of its cases has that promise any more.
     """
     taken = await notices.take_unheeded(tx, now - RISES_AFTER, PAGE)
     if not taken:
         return Risen()
-    told = await told_above(tx, [one for one in taken if not one.heeded])
-    await notices.mark_unheeded(tx, [one.posted.id for one in taken], now)
+    over = [one.posted for one in taken if one.is_over]
+    if over:
+        await notices.end(tx, [one.id for one in over], now)
+        await count_over(tx, Counter(one.digest.reason for one in over))
+    standing = [one for one in taken if not one.is_over]
+    told = await told_above(tx, [one for one in standing if not one.heeded])
+    await notices.mark_unheeded(tx, [one.posted.id for one in standing], now)
     if told:
         await outbox.append(tx, await post(tx, told, now, await outbox.epoch(tx), clock))
     return Risen(len(taken), told)

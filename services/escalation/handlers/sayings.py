@@ -47,8 +47,9 @@ def notice_saying(posted: Posted, order: Order, clock: str) -> Saying:
         reason=digest.reason,
         count=digest.count,
         oldest_due_at=digest.oldest_due_at,
-        cases=digest.cases,
+        cases=digest.named,
         raised_from=origin,
+        about=digest.about,
     )
     envelope = Envelope(
         event_id=posted.id,

@@ -1,4 +1,7 @@
-"""Armed cases: one row each, the clocks as JSON arrays in the order of `decisions.Clock`."""
+"""Armed cases: one row each, the clocks as JSON arrays in the order of `decisions.Clock`.
+
+A newer version may keep more at the end of an array: it is read, and written back as it was.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ MOST_STRANGERS = 20_000
 MARKS = Clock._fields.index("warn")
 OFFICE = Clock._fields.index("owner_office")
 """Not in the arrays: a version that knows no offices reads and writes them too."""
+LATER = Clock._fields.index("later")
+GIVEN = Given._fields.index("later")
 
 
 async def load(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Armed]:
@@ -211,7 +216,9 @@ def foreseen_columns(cases: Sequence[Armed]) -> tuple[list[object], ...]:
 
 def clocks_packed(clocks: Sequence[Clock]) -> str:
     """Clocks as JSON arrays, without the offices that own them."""
-    return orjson.dumps([(*clock[:OFFICE], *clock[OFFICE + 1 :]) for clock in clocks]).decode()
+    return orjson.dumps(
+        [(*clock[:OFFICE], *clock[OFFICE + 1 : LATER], *clock.later) for clock in clocks]
+    ).decode()
 
 
 def offices_packed(clocks: Sequence[Clock]) -> str | None:
@@ -222,7 +229,7 @@ def offices_packed(clocks: Sequence[Clock]) -> str | None:
 
 def packed(given: Sequence[Given]) -> str:
     """What is remembered of clocks that stopped, as JSON."""
-    return orjson.dumps([tuple(one) for one in given]).decode()
+    return orjson.dumps([(*one[:GIVEN], *one.later) for one in given]).decode()
 
 
 def armed_of(row: asyncpg.Record) -> Armed:
@@ -240,7 +247,7 @@ def armed_of(row: asyncpg.Record) -> Armed:
         row["accused_office"],
         row["open"],
         clocks_of(row["clocks"], row["owner_offices"]),
-        tuple(Given(*values) for values in orjson.loads(given)) if given else (),
+        given_of(given) if given else (),
         row["order_seq"],
         row["traceparent"],
     )
@@ -253,4 +260,10 @@ def clocks_of(text: str, offices: str | None) -> tuple[Clock, ...]:
     for values in arrays:
         values[MARKS] = tuple(values[MARKS])
         values.insert(OFFICE, owned.get(values[0]))
-    return tuple(map(Clock._make, arrays))
+    return tuple(Clock._make((*values[:LATER], tuple(values[LATER:]))) for values in arrays)
+
+
+def given_of(text: str) -> tuple[Given, ...]:
+    """What is remembered of clocks that stopped, from its JSON arrays."""
+    arrays = orjson.loads(text)
+    return tuple(Given._make((*values[:GIVEN], tuple(values[GIVEN:]))) for values in arrays)

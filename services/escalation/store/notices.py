@@ -27,7 +27,8 @@ class Posted(NamedTuple):
     """A digest in the list of its desk.
 
     `unheeded_at` (promise time): nobody had taken note in time, and it was raised if there is a
-    desk above. `pushed_at` (wall time): it got out by another way too.
+    desk above. `pushed_at` (wall time): it got out by another way too. `ended_at` (promise time):
+    what it tells of was over before anybody took note.
     """
 
     id: UUID
@@ -36,6 +37,12 @@ class Posted(NamedTuple):
     acknowledged: Acknowledged | None = None
     unheeded_at: datetime | None = None
     pushed_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it waits for nobody any more."""
+        return self.acknowledged is not None or self.ended_at is not None
 
     def plain(self) -> dict[str, Any]:
         """As others read it, in the list or pushed: no words, and no name of a person."""
@@ -47,19 +54,24 @@ class Posted(NamedTuple):
             "office": digest.desk.office,
             "clock": digest.clock,
             "reason": digest.reason,
+            "about": digest.about,
             "count": digest.count,
             "oldest_due_at": digest.oldest_due_at,
-            "cases": [str(case_id) for case_id in digest.cases],
+            "cases": [str(case_id) for case_id in digest.named],
             "posted_at": self.posted_at,
             "raised_from": digest.raised_from and str(digest.raised_from),
         }
 
 
 class Unheeded(NamedTuple):
-    """A notice that stands too long. `heeded`: somebody below or above it took note meanwhile."""
+    """A notice that stands too long. `heeded`: somebody below or above it took note meanwhile.
+
+    `is_over`: none of its cases has that promise any more.
+    """
 
     posted: Posted
     heeded: bool
+    is_over: bool
 
 
 class Attempt(NamedTuple):
@@ -99,14 +111,14 @@ async def insert(tx: Transaction, posted: Sequence[Posted]) -> None:
     await tx.execute(
         """
         insert into notices (id, division, role, clock, reason, count, oldest_due_at, cases,
-                             posted_at, office, raised_from)
+                             posted_at, office, raised_from, about)
         select n.id, n.division, n.role, n.clock, n.reason, n.count, n.oldest_due_at,
-               ($8::uuid[])[n.first : n.last], n.posted_at, n.office, n.raised_from
+               ($8::uuid[])[n.first : n.last], n.posted_at, n.office, n.raised_from, n.about
         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
                     $7::timestamptz[], $9::int[], $10::int[], $11::timestamptz[], $12::text[],
-                    $13::uuid[])
+                    $13::uuid[], $14::text[])
             as n (id, division, role, clock, reason, count, oldest_due_at, first, last, posted_at,
-                  office, raised_from)
+                  office, raised_from, about)
         """,
         [p.id for p in posted],
         [p.digest.desk.division for p in posted],
@@ -119,6 +131,7 @@ async def insert(tx: Transaction, posted: Sequence[Posted]) -> None:
         [p.posted_at for p in posted],
         [p.digest.desk.office for p in posted],
         [p.digest.raised_from for p in posted],
+        [p.digest.about for p in posted],
     )
 
 
@@ -146,13 +159,13 @@ async def newest(
 ) -> list[Posted]:
     """A page of a division's list, or of one office's there, newest first.
 
-    The acknowledged are left out unless wanted.
+    The acknowledged, and those that ended, are left out unless wanted.
     """
     rows = await tx.fetch(
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-               pushed_at
+               pushed_at, about
         from notices
         where division = $1 and ($2::text is null or role = $2)
           and ($3::text is null or office = $3)
@@ -194,13 +207,27 @@ async def unacknowledged(
     return {row["reason"]: row["n"] for row in rows}
 
 
+async def find(tx: Transaction, notice_id: UUID) -> Posted | None:
+    """A notice as it is now."""
+    row = await tx.fetchrow(
+        """
+        select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
+               acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
+               pushed_at, about
+        from notices where id = $1
+        """,
+        notice_id,
+    )
+    return posted_of(row) if row else None
+
+
 async def take(tx: Transaction, notice_id: UUID) -> Posted | None:
     """A notice, locked until the transaction ends."""
     row = await tx.fetchrow(
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-               pushed_at
+               pushed_at, about
         from notices where id = $1 for update
         """,
         notice_id,
@@ -208,18 +235,38 @@ async def take(tx: Transaction, notice_id: UUID) -> Posted | None:
     return posted_of(row) if row else None
 
 
-async def acknowledge(tx: Transaction, notice_id: UUID, who: Acknowledged) -> None:
-    """A person took note of this one."""
-    await tx.execute(
+async def acknowledge(tx: Transaction, posted: Posted, who: Acknowledged) -> dict[str, int]:
+    """A person took note of this one, and so of the earlier ones of the same desk, promise and
+    cases; says how many those are, by reason."""
+    desk = posted.digest.desk
+    rows = await tx.fetch(
         """
-        update notices set acknowledged_at = $2, acknowledged_role = $3, acknowledged_by = $4
-        where id = $1
+        with noted as (
+            update notices
+            set acknowledged_at = $2, acknowledged_role = $3, acknowledged_by = $4
+            where id in (
+                select id from notices
+                where division = $5 and acknowledged_at is null
+                  and (id = $1 or role = $6 and office is not distinct from $7 and clock = $8
+                       and posted_at < $9 and cases <@ $10::uuid[] and count = cardinality(cases))
+                order by id for update
+            )
+            returning reason
+        )
+        select reason, count(*) as n from noted group by reason
         """,
-        notice_id,
+        posted.id,
         who.at,
         who.role,
         who.by,
+        desk.division,
+        desk.role,
+        desk.office,
+        posted.digest.clock,
+        posted.posted_at,
+        posted.digest.cases,
     )
+    return {row["reason"]: row["n"] for row in rows}
 
 
 # ---------------------------------------------------------------- raised
@@ -231,12 +278,18 @@ async def take_unheeded(tx: Transaction, before: datetime, limit: int) -> list[U
         """
         select id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-               pushed_at,
+               pushed_at, about,
                exists (select 1 from notices o
                        where o.id = n.raised_from and o.acknowledged_at is not null)
                or exists (select 1 from notices o
                           where o.raised_from = n.raised_from and o.acknowledged_at is not null)
-                   as heeded
+                   as heeded,
+               count = cardinality(cases) and not exists (
+                   select 1 from unnest(cases) c (id) left join armed a on a.case_id = c.id
+                   where a.case_id is null or exists (
+                       select 1 from json_array_elements(a.clocks) k
+                       where split_part(k ->> 0, '/', 1) = n.clock)
+               ) as is_over
         from notices n
         where acknowledged_at is null and unheeded_at is null and posted_at <= $1
         order by posted_at limit $2 for update of n skip locked
@@ -244,7 +297,7 @@ async def take_unheeded(tx: Transaction, before: datetime, limit: int) -> list[U
         before,
         limit,
     )
-    return [Unheeded(posted_of(row), row["heeded"]) for row in rows]
+    return [Unheeded(posted_of(row), row["heeded"], row["is_over"]) for row in rows]
 
 
 async def accused_of(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Accused]:
@@ -280,6 +333,50 @@ async def unheeded(tx: Transaction) -> int:
     )
 
 
+# ---------------------------------------------------------------- over
+
+
+async def end_of_closed(tx: Transaction, case_ids: Sequence[UUID], at: datetime) -> dict[str, int]:
+    """End the notices of these cases that tell of no open case: how many, by reason."""
+    rows = await tx.fetch(
+        """
+        with ended as (
+            update notices set acknowledged_at = $2 where id in (
+                select id from notices n
+                where acknowledged_at is null and cases && $1::uuid[] and count = cardinality(cases)
+                  and not exists (select 1 from unnest(cases) c (id)
+                                  join armed a on a.case_id = c.id and a.open)
+                order by id for update
+            ) returning reason
+        )
+        select reason, count(*) as n from ended group by reason
+        """,
+        case_ids,
+        at,
+    )
+    return {row["reason"]: row["n"] for row in rows}
+
+
+async def end(tx: Transaction, ids: Sequence[UUID], at: datetime) -> None:
+    """These are over; they are locked by `tx`."""
+    await tx.execute("update notices set acknowledged_at = $2 where id = any($1::uuid[])", ids, at)
+
+
+async def forget(tx: Transaction, before: datetime, limit: int) -> int:
+    """Delete notices that were over by then, the oldest first; says how many."""
+    done = await tx.execute(
+        """
+        delete from notices where id in (
+            select id from notices where acknowledged_at <= $1
+            order by acknowledged_at limit $2 for update skip locked
+        )
+        """,
+        before,
+        limit,
+    )
+    return int(done.split()[-1])
+
+
 # ---------------------------------------------------------------- pushed
 
 
@@ -298,7 +395,7 @@ async def take_to_push(
         )
         returning id, division, role, office, clock, reason, count, oldest_due_at, cases, posted_at,
                   acknowledged_at, acknowledged_role, acknowledged_by, raised_from, unheeded_at,
-                  pushed_at, push_attempts
+                  pushed_at, about, push_attempts
         """,
         at,
         lease,
@@ -351,10 +448,9 @@ async def not_pushed(tx: Transaction) -> int:
 
 
 def posted_of(row: asyncpg.Record) -> Posted:
-    """A row of the table."""
-    acknowledged = row["acknowledged_at"] and Acknowledged(
-        row["acknowledged_at"], row["acknowledged_role"], row["acknowledged_by"]
-    )
+    """A row of the table; over without a role: with its cases."""
+    over_at, role = row["acknowledged_at"], row["acknowledged_role"]
+    acknowledged = Acknowledged(over_at, role, row["acknowledged_by"]) if role else None
     digest = Digest(
         Desk(row["division"], row["role"], row["office"]),
         row["clock"],
@@ -363,6 +459,7 @@ def posted_of(row: asyncpg.Record) -> Posted:
         row["oldest_due_at"],
         tuple(row["cases"]),
         row["raised_from"],
+        row["about"],
     )
     return Posted(
         row["id"],
@@ -371,4 +468,5 @@ def posted_of(row: asyncpg.Record) -> Posted:
         acknowledged,
         row["unheeded_at"],
         row["pushed_at"],
+        None if role else over_at,
     )

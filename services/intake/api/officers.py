@@ -16,9 +16,19 @@ from services.intake.handlers.loops import intake_of
 from services.intake.store import additions, petitions, reading
 from services.intake.store.petitions import Guarded
 from shared.events import Reading
-from shared.http import Problem, json, officer, process_of
+from shared.http import (
+    Problem,
+    cursor_of,
+    invalid_cursor,
+    json,
+    officer,
+    parts_of,
+    process_of,
+)
 from shared.identity import Actor
 from shared.postgres import Transaction, transaction
+
+PAGE = 100
 
 
 @routes.get(
@@ -48,15 +58,17 @@ async def readings(request: Request, petition_id: UUID) -> Response:
 @routes.get(
     "/petitions/{petition_id}/text", tags=["officers"], summary="The words themselves, under audit"
 )
-async def text(request: Request, petition_id: UUID) -> Response:
+async def text(request: Request, petition_id: UUID, cursor: str | None = None) -> Response:
     """What the resident said, and who registered it for them.
 
-    Needs a token; who looks is recorded.
+    Needs a token; who looks is recorded. Of what was added a page of 100; while there is a `cursor`
+    more was.
     """
     who = officer(request)
+    after = UUID(int=0) if cursor is None else supplement_after(cursor)
     async with transaction(process_of(request).pool) as tx:
         petition = await in_area(tx, request, petition_id, who)
-        added = await petitions.supplements(tx, petition_id)
+        added = await petitions.supplements(tx, petition_id, after, PAGE + 1)
         rated = await additions.ratings(tx, petition_id)
         await petitions.note_view(tx, petition_id, who)
     return json(
@@ -66,7 +78,11 @@ async def text(request: Request, petition_id: UUID) -> Response:
             "subject": petition.subject,
             "text": petition.text,
             "place": petition.place_words,
-            "supplements": [one._asdict() for one in added],
+            "supplements": [
+                {"text": one.text, "urges": one.urges, "received_at": one.received_at}
+                for one in added[:PAGE]
+            ],
+            "cursor": cursor_of([str(added[PAGE - 1].id)]) if len(added) > PAGE else None,
             "ratings": [
                 {
                     "solved": one.solved,
@@ -80,6 +96,15 @@ async def text(request: Request, petition_id: UUID) -> Response:
         }
         | ({"registered": petition.registration._asdict()} if petition.registration else {})
     )
+
+
+def supplement_after(cursor: str) -> UUID:
+    """The addition that a cursor names. Raises a 422 `Problem`."""
+    (id_,) = parts_of(cursor, 1)
+    try:
+        return UUID(id_)
+    except (TypeError, ValueError, AttributeError) as wrong:
+        raise invalid_cursor() from wrong
 
 
 async def in_area(tx: Transaction, request: Request, petition_id: UUID, who: Actor) -> Guarded:

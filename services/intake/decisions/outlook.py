@@ -71,7 +71,7 @@ STEPS: Mapping[str, Words] = {
 
 MISSED: Mapping[str, Words] = {
     "promote": {"zh": "逾期将自动升级到上一级", "en": "if not, it goes one level up by itself"},
-    "supervise": {"zh": "逾期将由区里督办", "en": "if not, the district supervises it"},
+    "supervise": {"zh": "逾期将由上级督办", "en": "if not, the level above supervises it"},
     "remind": {
         "zh": "逾期将提醒责任单位及其上一级",
         "en": "if not, whoever owes it and the level above are reminded",

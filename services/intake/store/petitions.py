@@ -158,16 +158,24 @@ async def guarded(tx: Transaction, petition_id: UUID) -> Guarded | None:
 class Supplement(NamedTuple):
     """What the resident added, or said when he urged."""
 
+    id: UUID
     text: str | None
     urges: bool
     received_at: datetime
 
 
-async def supplements(tx: Transaction, petition_id: UUID) -> list[Supplement]:
-    """All that was added to a petition, in order."""
+async def supplements(
+    tx: Transaction, petition_id: UUID, after: UUID, limit: int
+) -> list[Supplement]:
+    """What was added to a petition behind one of them, in order; at most so many."""
     rows = await tx.fetch(
-        "select text, urges, received_at from supplements where petition_id = $1 order by id",
+        """
+        select id, text, urges, received_at from supplements
+        where petition_id = $1 and id > $2 order by id limit $3
+        """,
         petition_id,
+        after,
+        limit,
     )
     return [Supplement(*row.values()) for row in rows]
 

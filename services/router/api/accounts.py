@@ -57,7 +57,8 @@ async def get_account(request: Request, case_id: UUID) -> Response:
     out), void (nobody owes it any more) or replaced (counted anew, by another limit).
     Needs a token whose area holds the case; like the history it tells whoever was shut out for a
     time nothing of that time. Of a very long history the beginning is reckoned: then `complete` is
-    false, and `as_of` the last step that was.
+    false, and `as_of` the last step that was. `not_reckoned` are promises that only a newer version
+    of the service knows.
     """
     case, who, process = await readable(request, case_id)
     read = await steps_of(process, case_id)
@@ -75,6 +76,7 @@ async def get_account(request: Request, case_id: UUID) -> Response:
             "policy": policy.version,
             "calendar": policy.calendar.version,
             "promises": [promise_view(line, as_of, policy) for line in lines],
+            "not_reckoned": sorted(account.strange),
         }
     )
 

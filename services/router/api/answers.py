@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, get_args
 from uuid import UUID
 
@@ -13,16 +13,15 @@ from services.router import store
 from services.router.api.cases import no_such_case, readable
 from services.router.api.cursors import PAGE, step_after
 from services.router.api.registry import policy_of
+from services.router.api.steps import BEGINNING, LOOKED_AT, Stood, paged, stood
 from services.router.decisions.answers import PublicAnswer, Told, public_answers
-from services.router.decisions.case import Case, after_each
+from services.router.decisions.case import Case
 from services.router.decisions.policy import Template, Templates, WordedCommand
 from services.router.decisions.tracks import TRACKS
-from services.router.decisions.workflow import may_know
 from services.router.handlers.policies import policies_of
-from services.router.store.cases import NEVER
-from services.router.store.history import HistoryRow
-from shared.events import Order
-from shared.http import Problem, cursor_of, json, officer, process_of, resident
+from shared.http import Problem, json, officer, process_of, resident
+from shared.identity import Actor
+from shared.postgres import Transaction
 
 routes = APIRouter(tags=["answers"])
 
@@ -38,47 +37,62 @@ async def get_answers(
 
     For officers who may read the case, so far as they may know of its steps; and for its resident
     with a token of his own. Who speaks is a unit, never a person; notes of officers are not in it.
+    A page may hold few or none; while there is a `cursor` more follow.
     """
-    after = Order(0, 0) if cursor is None else step_after(cursor)
-    left = [answer for answer in await told(request, case_id) if answer.order > after]
-    page = left[:limit]
-    following = cursor_of([*page[-1].order]) if len(left) > limit else None
+    process = process_of(request)
+    case, who = await asked_by(request, case_id)
+    after = BEGINNING if cursor is None else step_after(cursor)
+    async with process.pool.acquire(timeout=10) as connection:
+        await policies_of(process).need(connection, {case.policy})
+        rows = await store.history.page(connection, case_id, after, LOOKED_AT + 1)
+        steps = await stood(connection, case_id, rows[:LOOKED_AT], who)
+        asked = await asked_before(connection, steps, who)
+    left = steps[-1].order if len(rows) > LOOKED_AT else None
+    known = {one.order for one in (*asked, *steps) if one.known}
+    policy = policies_of(process).of(case.policy)
+    told = public_answers(map(told_in, steps), policy, *map(told_in, asked))
+    found = [answer for answer in told if {answer.order, answer.written} <= known]
+    page, following = paged(found, limit, lambda answer: answer.order, left)
     answers = list(map(answer_view, page))
     return json({"case": str(case_id), "answers": answers, "cursor": following})
 
 
-async def told(request: Request, case_id: UUID) -> list[PublicAnswer]:
-    """The words for the resident that the caller may know of. Raises a 401, 403 or 404."""
-    process, who = process_of(request), None
+async def asked_by(request: Request, case_id: UUID) -> tuple[Case, Actor | None]:
+    """The case, and the officer who asks; no officer is its resident. Raises a 401, 403 or 404."""
     asks = resident(request)
     if asks is None:
-        _, who, _ = await readable(request, case_id)
-    elif asks != case_id:
+        case, who, _ = await readable(request, case_id)
+        return case, who
+    if asks != case_id:
         raise no_such_case()
-    async with process.pool.acquire(timeout=10) as connection:
-        rows = await store.history.until(connection, case_id, NEVER)
-        stood = [*after_each(row.changed for row in rows)]
-        if not stood:
-            raise no_such_case()
-        version = stood[-1].policy
-        await policies_of(process).need(connection, {version})
-    steps = [told_in(row, before) for row, before in zip(rows, (None, *stood[:-1]), strict=True)]
-    may = [True] * len(rows) if who is None else [*may_know(stood, who)]
-    known = {step.order for step, knows in zip(steps, may, strict=True) if knows}
-    answers = public_answers(steps, policies_of(process).of(version))
-    return [answer for answer in answers if {answer.order, answer.written} <= known]
+    async with process_of(request).pool.acquire(timeout=10) as connection:
+        found = await store.cases.find(connection, case_id)
+    if found is None:
+        raise no_such_case()
+    return found, None
 
 
-def told_in(row: HistoryRow, before: Case | None) -> Told:
+async def asked_before(
+    tx: Transaction, steps: Sequence[Stood], who: Actor | None
+) -> Sequence[Stood]:
+    """The step before these that asked for the more time that one of them grants; mostly none."""
+    about = [one for one in steps if one.row.event in ("extension_asked", "extended")]
+    if not about or about[0].row.event == "extension_asked":
+        return []
+    row = await store.history.last_asked(tx, about[0].row.case_id, about[0].order)
+    return [] if row is None else await stood(tx, row.case_id, [row], who)
+
+
+def told_in(one: Stood) -> Told:
     """A step as `public_answers` takes it."""
     return Told(
-        order=Order(row.epoch, row.seq),
-        at=row.at,
-        event=row.event,
-        role=row.role,
-        division=row.division,
-        detail=orjson.loads(row.detail),
-        before=before,
+        order=one.order,
+        at=one.row.at,
+        event=one.row.event,
+        role=one.row.role,
+        division=one.row.division,
+        detail=orjson.loads(one.row.detail),
+        before=one.before,
     )
 
 

@@ -12,14 +12,21 @@ from pydantic import AwareDatetime
 
 from services.router import store
 from services.router.api.cursors import PAGE, step_after
-from services.router.decisions.case import CASE, Case, Clock, after_each, as_it_stood
+from services.router.api.steps import (
+    BEGINNING,
+    END,
+    LOOKED_AT,
+    case_at,
+    order_of,
+    paged,
+    stood,
+)
+from services.router.decisions.case import CASE, Case, Clock
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import Reason, sentence
-from services.router.decisions.workflow import allowed_actions, may_know, may_read
+from services.router.decisions.workflow import allowed_actions, may_read
 from services.router.handlers.policies import Policies, policies_of
-from services.router.store.cases import NEVER
 from services.router.store.history import HistoryRow
-from shared.events import Order
 from shared.http import Problem, cursor_of, json, officer, process_of
 from shared.identity import Actor
 from shared.service import Process
@@ -67,8 +74,7 @@ async def get_case(
 async def as_of(process: Process, case_id: UUID, at: datetime, who: Actor) -> Case:
     """A case as it stood. Raises a 404 `Problem` for a moment before it, or not for the caller."""
     async with process.pool.acquire(timeout=10) as connection:
-        steps = await store.history.until(connection, case_id, at.astimezone(UTC))
-    case = as_it_stood([step.changed for step in steps])
+        case = await case_at(connection, case_id, at.astimezone(UTC))
     if case is None:
         raise Problem(404, "not-yet-opened", "There was no such case at that time yet.")
     if not may_read(case, who):
@@ -108,6 +114,8 @@ def plain_view(case: Case, policies: Policies, now: datetime) -> dict[str, Any]:
     """The case in words that need no code book."""
     row = policies.of(case.policy).categories.get(case.category or "")
     plain: dict[str, Any] = CASE.dump_python(case, mode="json", include=SHOWN_AS_IT_IS)
+    for shown, task in zip(plain["tasks"], case.tasks, strict=True):
+        shown |= task.strange
     return plain | {
         "category_name": None if row is None else {"zh": row.zh, "en": row.en},
         "holder": unit_view(case.holder, case, policies)
@@ -146,30 +154,32 @@ def clock_view(clock: Clock, now: datetime) -> dict[str, Any]:
     }
 
 
+Limit = Annotated[int, Query(ge=1, le=PAGE)]
+
+
 @routes.get("/cases/{case_id}/routing", summary="Why did this come to me?")
-async def get_routing(request: Request, case_id: UUID) -> Response:
+async def get_routing(
+    request: Request, case_id: UUID, cursor: str | None = None, limit: Limit = PAGE
+) -> Response:
     """Each decision about where it goes, the newest first, and each move by a person or a clock.
 
     Rule, policy version, inputs matched, candidates rejected, and the office that has it by which
-    entry of the duty catalogue.
+    entry of the duty catalogue. A page may hold few or none; while there is a `cursor` more follow.
     """
     case, who, process = await readable(request, case_id)
+    before = END if cursor is None else step_after(cursor)
     policy = policies_of(process).of(case.policy)
-    steps = [(row, orjson.loads(row.detail)) for row in await steps_for(process, case_id, who)]
-    views = [
-        decision_view(row, reason_of(detail["routing"]), policy)
-        for row, detail in reversed(steps)
-        if "routing" in detail
-    ]
-    return json({"case": str(case.id), "holder": case.holder, "decisions": views})
-
-
-async def steps_for(process: Process, case_id: UUID, who: Actor) -> list[HistoryRow]:
-    """The steps of a case that the caller may know of, in order."""
     async with process.pool.acquire(timeout=10) as connection:
-        rows = await store.history.until(connection, case_id, NEVER)
-    known = may_know(after_each(row.changed for row in rows), who)
-    return [row for row, may in zip(rows, known, strict=True) if may]
+        rows = await store.history.page_before(connection, case_id, before, LOOKED_AT + 1)
+        left = order_of(rows[1]) if len(rows) > LOOKED_AT else None
+        steps = await stood(connection, case_id, rows[-LOOKED_AT:], who)
+    details = [(one, orjson.loads(one.row.detail)) for one in reversed(steps) if one.known]
+    found = [(one, detail["routing"]) for one, detail in details if "routing" in detail]
+    page, following = paged(found, limit, lambda pair: pair[0].order, left)
+    views = [decision_view(one.row, reason_of(said), policy) for one, said in page]
+    return json(
+        {"case": str(case.id), "holder": case.holder, "decisions": views, "cursor": following}
+    )
 
 
 def decision_view(row: HistoryRow, reason: Reason, policy: Policy) -> dict[str, Any]:
@@ -198,27 +208,26 @@ def reason_of(said: dict[str, Any]) -> Reason:
 
 @routes.get("/cases/{case_id}/history", summary="What happened, step by step")
 async def get_history(
-    request: Request,
-    case_id: UUID,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+    request: Request, case_id: UUID, cursor: str | None = None, limit: Limit = PAGE
 ) -> Response:
     """Who did what when, by which rule, and which fields it set; oldest first.
 
-    Whoever was shut out for a time is told nothing of that time.
+    Whoever was shut out for a time is told nothing of that time. A page may hold fewer than asked
+    for; while there is a `cursor` more follow.
     """
     case, who, process = await readable(request, case_id)
-    after = Order(0, 0) if cursor is None else step_after(cursor)
-    steps = await steps_for(process, case_id, who)
-    left = [row for row in steps if (row.epoch, row.seq) > after]
-    page = left[:limit]
-    following = cursor_of([page[-1].epoch, page[-1].seq]) if len(left) > limit else None
-    return json({"case": str(case.id), "steps": list(map(step_view, page)), "cursor": following})
+    after = BEGINNING if cursor is None else step_after(cursor)
+    async with process.pool.acquire(timeout=10) as connection:
+        rows = await store.history.page(connection, case_id, after, limit + 1)
+        steps = await stood(connection, case_id, rows[:limit], who)
+    following = cursor_of([*steps[-1].order]) if len(rows) > limit else None
+    views = [step_view(one.row) for one in steps if one.known]
+    return json({"case": str(case.id), "steps": views, "cursor": following})
 
 
 def step_view(row: HistoryRow) -> dict[str, Any]:
     """A step of the history, with what it said and which fields it set."""
     plain = row._asdict()
-    for hidden in ("case_id", "caused_by"):
+    for hidden in ("case_id", "caused_by", "whole"):
         del plain[hidden]
     return plain | {"detail": orjson.loads(row.detail), "changed": orjson.loads(row.changed)}

@@ -113,4 +113,12 @@ def not_answered(why: NotAnswered) -> Problem:
                 f"The case is at version {why.version} now: look at it again.",
                 headers={"ETag": f'"{why.version}"'},
             )
+        case "newer_version":
+            return Problem(
+                503,
+                "newer-version",
+                "A newer version of the service has a part in this case, and it alone can say what"
+                " becomes of that. It is being rolled out: send the same request again.",
+                headers={"Retry-After": "1"},
+            )
     return busy("unreachable")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from services.router import store
 from services.router.api.cursors import PAGE, line_after, line_cursor, queue_after
-from services.router.decisions.case import CASE
+from services.router.decisions.case import case_of
 from services.router.decisions.workflow import allowed_actions, may_read
 from services.router.handlers.policies import Policies, policies_of
 from services.router.store.cases import NEVER
@@ -152,7 +152,7 @@ def listed(entries: Sequence[QueueEntry], limit: int, now: datetime, who: Actor)
 
 def entry_view(entry: QueueEntry, now: datetime, who: Actor) -> dict[str, Any] | None:
     """A line of a queue; none for those who may not know of the case."""
-    case = CASE.validate_json(entry.doc)
+    case = case_of(entry.doc)
     if not may_read(case, who):
         return None
     why: Literal["held", "clock"] = "clock" if entry.clock else "held"

@@ -27,6 +27,7 @@ from services.router.decisions.clocks import Owner, Promise
 from services.router.decisions.policy import ClockRule, Policy
 from services.router.decisions.tasks import TaskState
 from services.router.decisions.tracks import TRACKS
+from services.router.decisions.workflow.newer import strange_clocks
 from shared import business_time
 from shared.business_time import Due, Span
 from shared.durations import Unit
@@ -162,22 +163,29 @@ class Line(NamedTuple):
 
 
 class Account:
-    """The account of one case, step by step."""
+    """The account of one case, step by step.
+
+    `strange` are the promises that only a newer version can reckon: from where it has a part in
+    them, nothing is told of them here.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.promises: list[Kept] = []
         self.running: dict[str, Kept] = {}
+        self.strange: set[str] = set()
         self.before: Case | None = None
 
     def hear(self, step: Told) -> None:
         """One step more. Of what lies between two steps that are heard nothing is told."""
         before, after = self.before, step.case
+        self.strange |= strange_clocks(after, self.policy)
         were = () if before is None else before.clocks
         for clock in were:
             assert before is not None
-            self.changed(clock, after.clock(clock.name), before, step)
-        names = {clock.name for clock in were}
+            if clock.name not in self.strange:
+                self.changed(clock, after.clock(clock.name), before, step)
+        names = {clock.name for clock in were} | self.strange
         for clock in after.clocks:
             if clock.name not in names:
                 self.make(clock, step)
@@ -185,7 +193,9 @@ class Account:
 
     def upto(self, now: datetime) -> list[Line]:
         """Every promise that was ever made, with what was counted by now."""
-        return [self.line(kept, now) for kept in self.promises]
+        return [
+            self.line(kept, now) for kept in self.promises if kept.clock.name not in self.strange
+        ]
 
     # ------------------------------------------------------------ what a step does to a promise
 

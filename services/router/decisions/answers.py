@@ -71,9 +71,13 @@ class PublicAnswer:
     also: Mapping[str, object] = field(default_factory=dict)
 
 
-def public_answers(steps: Iterable[Told], policy: Policy) -> Iterator[PublicAnswer]:
-    """The words for the resident in these steps, in order; `policy` names the units."""
-    asked: Told | None = None
+def public_answers(
+    steps: Iterable[Told], policy: Policy, asked: Told | None = None
+) -> Iterator[PublicAnswer]:
+    """The words for the resident in these steps, in order; `policy` names the units.
+
+    `asked` is the step before them that asked for more time last.
+    """
     for step in steps:
         if step.event == "extension_asked":
             asked = step

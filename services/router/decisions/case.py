@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from services.router.decisions.tasks import Task, Whistle
+from services.router.decisions.unknown import (
+    NOTHING_ELSE,
+    Unknown,
+    carries,
+    put_back,
+    set_aside,
+)
 from shared.business_time import Span
 from shared.divisions import Tier
 from shared.events import (
@@ -38,6 +46,7 @@ OPEN_STAGES: frozenset[Stage] = frozenset({"registered", "assigned", "signed", "
 Outcome = Literal["solved", "handed_off"]
 PauseReason = Literal["waiting_for_petitioner", "force_majeure", "in_statutory_procedure"]
 CallBack = Literal["solved", "not_solved", "no_answer"]
+Rated = Literal["solved", "not_solved"]
 NotAccepted = Literal[
     "emergency_number", "legal_route", "repeat_without_new_facts", "secret", "in_nobodys_power",
     "unlawful",
@@ -67,6 +76,9 @@ class Clock:
     owner_office: str | None = None
     limit: str = ""
     paused: bool = False
+    unknown: Unknown = None
+
+    __pydantic_config__ = NOTHING_ELSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,9 @@ class Pause:
     reason: PauseReason
     since: datetime
     until: datetime
+    unknown: Unknown = None
+
+    __pydantic_config__ = NOTHING_ELSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,9 @@ class Extension:
     asked_by: str
     asked_at: datetime
     granted_at: datetime | None = None
+    unknown: Unknown = None
+
+    __pydantic_config__ = NOTHING_ELSE
 
 
 @dataclass(frozen=True)
@@ -116,7 +134,9 @@ class Case:
 
     `had_by` are those who had it to solve, in order. `arbitration`: whether an arbiter is to say
     who has it, or has said so. `pauses` are over, `pause` lasts. `promised_at` is when promises
-    from receipt were made anew, because the case was reopened. `call_backs` are tries.
+    from receipt were made anew, because the case was reopened. `call_backs` are tries. `rated` is
+    what the resident himself said of it since it was last dealt with: no office changes that.
+    `unknown` is what a newer version wrote and this one cannot read, here as in its parts.
     """
 
     id: UUID
@@ -183,12 +203,16 @@ class Case:
     call_backs: int = 0
     called_back: CallBack | None = None
     satisfied: bool | None = None
+    rated: Rated | None = None
     not_accepted: NotAccepted | None = None
     promised_at: datetime | None = None
     reopened: int = 0
     outcome: Outcome | None = None
     closed_at: datetime | None = None
     closing_tier: Tier | None = None
+    unknown: Unknown = None
+
+    __pydantic_config__ = NOTHING_ELSE
 
     @property
     def is_open(self) -> bool:
@@ -257,6 +281,9 @@ class Duty(NamedTuple):
 
 
 CASE: TypeAdapter[Case] = TypeAdapter(Case)
+MAY_LACK = frozenset(
+    f.name for f in fields(Case) if f.default is not MISSING or f.default_factory is not MISSING
+)
 
 if TYPE_CHECKING:
     from dataclasses import replace
@@ -273,7 +300,39 @@ else:
 
 def document(case: Case) -> str:
     """The whole case as JSON, defaults left out."""
-    return CASE.dump_json(case, exclude_defaults=True).decode()
+    if not carries(case):
+        return CASE.dump_json(case, exclude_defaults=True).decode()
+    plain = put_back(CASE.dump_python(case, mode="json", exclude_defaults=True), case)
+    # What a step of this version set since it was put aside is newer.
+    return orjson.dumps({**(case.unknown or {}), **plain}).decode()
+
+
+def case_of(document: bytes | str) -> Case:
+    """The case that was kept so, by this version, an older or a newer one. Raises `UnreadableCase`.
+
+    That is one whose clocks, or what every case has, this version cannot read.
+    """
+    try:
+        return CASE.validate_json(document)
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False, include_input=False)
+    return with_unknown(document, errors)
+
+
+def case_with(whole: Mapping[str, object]) -> Case:
+    """The case of these fields, as `changed_fields` wrote them. Raises `UnreadableCase`."""
+    try:
+        return CASE.validate_python(whole)
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False, include_input=False)
+    return with_unknown(orjson.dumps(whole), errors)
+
+
+def with_unknown(document: bytes | str, wrong: Sequence[ErrorDetails]) -> Case:
+    """The case of a document that says more than this version knows. Raises `UnreadableCase`."""
+    plain: dict[str, Any] = orjson.loads(document)
+    set_aside(plain, wrong, MAY_LACK)
+    return CASE.validate_python(plain)
 
 
 def duties(case: Case) -> list[Duty]:
@@ -296,9 +355,11 @@ def is_anothers_task(clock: Clock, case: Case) -> bool:
 def changed_fields(before: Case | None, after: Case) -> bytes:
     """JSON of the fields that a step changed, with their new values; the whole of a new case."""
     if before is None:
-        return CASE.dump_json(after, exclude_defaults=True)
+        return document(after).encode()
     changed = {f.name for f in fields(Case) if getattr(after, f.name) != getattr(before, f.name)}
-    return CASE.dump_json(after, include=changed)
+    if not carries(after):
+        return CASE.dump_json(after, include=changed)
+    return orjson.dumps(put_back(CASE.dump_python(after, mode="json", include=changed), after))
 
 
 def as_it_stood(changes: Sequence[bytes | str]) -> Case | None:
@@ -306,7 +367,7 @@ def as_it_stood(changes: Sequence[bytes | str]) -> Case | None:
     whole: dict[str, object] = {}
     for change in changes:
         whole.update(orjson.loads(change))
-    return CASE.validate_python(whole) if whole else None
+    return case_with(whole) if whole else None
 
 
 def after_each(changes: Iterable[bytes | str]) -> Iterator[Case]:
@@ -314,7 +375,7 @@ def after_each(changes: Iterable[bytes | str]) -> Iterator[Case]:
     whole: dict[str, object] = {}
     for change in changes:
         whole.update(orjson.loads(change))
-        yield CASE.validate_python(whole)
+        yield case_with(whole)
 
 
 def milliseconds(start: datetime, then: datetime) -> int:

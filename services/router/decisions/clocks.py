@@ -74,7 +74,10 @@ def owner_of(rule: ClockRule, case: Case, policy: Policy) -> Owner:
     match rule.owner:
         case "street_cadre":
             street = holder_for(Tier.STREET, case.place, case.accused_division, policy)
-            return Owner(street or case.holder, "street_cadre" if street else case.role)
+            if tier_of(street) is not Tier.STREET:
+                # The cadre's deputy, where no street is known or may answer. [domain B1]
+                return Owner(case.holder, case.role, case.office)
+            return Owner(street, "street_cadre")
         case "grid_team":
             return Owner(case.place, "grid_team")
         case "hotline":

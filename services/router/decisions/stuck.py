@@ -102,11 +102,11 @@ STUCK_QUEUES: Final[tuple[StuckQueue, ...]] = (
     ),
     StuckQueue(
         "notices",
-        "warnings, reminders and supervision that no person took note of",
+        "warnings, reminders, supervision, orders, whistles and tasks nobody took note of",
         "escalation",
         "the office that was told",
         None,
-        ("casegrid_escalation_notices_unacknowledged",),
+        ("casegrid_escalation_notices_unacknowledged", "casegrid_escalation_notices_unheeded"),
     ),
     StuckQueue(
         "blocked",

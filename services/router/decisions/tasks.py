@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from services.router.decisions.unknown import NOTHING_ELSE, STAND_INS, Unknown
+
 MOST_OPEN = 12
 MOST_TASKS = 30
 """[ours] A case has so many tasks at once, and so many ever: their numbers are never used again."""
@@ -62,6 +64,15 @@ class Task:
     reported: bool | None = None
     finished: bool | None = None
     good: bool | None = None
+    unknown: Unknown = None
+
+    __pydantic_config__ = NOTHING_ELSE
+
+    @property
+    def strange(self) -> dict[str, object]:
+        """Its kind, its state, as far as only a newer version knows them; mostly nothing."""
+        unknown = self.unknown or {}
+        return {key: unknown[key] for key in STAND_INS if key in unknown}
 
     @property
     def is_open(self) -> bool:
@@ -116,6 +127,9 @@ class Whistle:
     at: datetime
     wants: tuple[str, ...]
     state: Blown = "blown"
+    unknown: Unknown = None
+
+    __pydantic_config__ = NOTHING_ELSE
 
     @property
     def is_on(self) -> bool:

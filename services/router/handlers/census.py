@@ -13,6 +13,7 @@ from services.router import store
 from services.router.decisions.case import Case, fingerprint_of
 from services.router.decisions.commands import Changed, Republish
 from services.router.decisions.workflow import decide
+from services.router.handlers import stuck
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
 from services.router.metrics import CASES_UNKNOWN, REPUBLISHED
@@ -70,8 +71,9 @@ class Census:
 
 
 async def count(tx: Transaction, after: UUID, most: int) -> Page:
-    """The next cases that are open, or were closed not long ago."""
+    """The next cases that are open, or were closed not long ago; where they wait is set right."""
     cases = await store.census.counted_after(tx, after, most, wall())
+    await stuck.mend(tx, cases)
     last = len(cases) < most
     return Page(after, LAST if last else cases[-1].id, list(map(counted, cases)), last)
 

@@ -21,6 +21,7 @@ from services.router.decisions.workflow import (
 )
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
+from services.router.store.commands import FirstAnswer
 from shared.clock import Clock
 from shared.events import derived_id
 from shared.identity import Actor
@@ -44,7 +45,7 @@ class KeyTaken(Exception):
 class NotAnswered:
     """Why a command was not looked at: nothing is kept under its key."""
 
-    why: Literal["no_such_case", "other_body", "other_version"]
+    why: Literal["no_such_case", "other_body", "other_version", "newer_version"]
     version: int | None = None
 
 
@@ -77,9 +78,7 @@ class Commands:
         body_hash = hashlib.sha256(str(case_id).encode() + raw).digest()
         first = await store.commands.first_answer(tx, actor.subject, key)
         if first is not None:
-            if first.body_hash != body_hash:
-                return NotAnswered("other_body")
-            return Answer(first.status, first.answer, replayed=True)
+            return again(first, body_hash)
         if not may_read(case, actor):
             return NotAnswered("no_such_case")
         if seen is not None and seen != case.version:
@@ -87,6 +86,8 @@ class Commands:
         await self.policies.need(tx, {case.policy})
         policy = self.policies.of(case.policy).in_words_of(self.policies.current)
         decision = decide(case, OFFICER_COMMAND.validate_json(raw), actor, policy, now)
+        if isinstance(decision, Refused) and decision.reason == "newer_version":
+            return NotAnswered("newer_version")
         if isinstance(decision, Changed):
             case = await self.apply(tx, case, decision, actor, key, now)
         answer = answer_to(decision, case, actor)
@@ -112,6 +113,13 @@ class Commands:
         )
         await steps.save(tx)
         return after
+
+
+def again(first: FirstAnswer, body_hash: bytes) -> Answer | NotAnswered:
+    """What is said to a key that was used before."""
+    if first.body_hash != body_hash:
+        return NotAnswered("other_body")
+    return Answer(first.status, first.answer, replayed=True)
 
 
 def answer_to(decision: Changed | Refused, case: Case, actor: Actor) -> Answer:

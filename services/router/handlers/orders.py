@@ -1,5 +1,8 @@
 """escalation.events: every order is answered, applied or refused as stale; notices pass by.
 
+What only a newer version can judge is refused too: its clock runs on in the same generation, so
+escalation says the order again. [design 6]
+
 A case keeps the (epoch, seq) of the last order it answered. The same record again is a duplicate;
 an order that escalation says again has a new seq, and is answered again.
 """

@@ -125,24 +125,29 @@ class Petitions:
                 found.park.append(Unreadable(event.record, reason))
                 found.block[case_id] = reason
             case "next":
-                self.apply(case_id, case, event, found)
+                if waits := self.apply(case_id, case, event, found):
+                    found.park.append(Unreadable(event.record, waits))
+                    found.block[case_id] = waits
             case never:
                 assert_never(never)
 
-    def apply(self, case_id: UUID, case: Case | None, event: Heard, found: Sorted) -> None:
-        """The next event of a petition."""
+    def apply(self, case_id: UUID, case: Case | None, event: Heard, found: Sorted) -> str | None:
+        """The next event of a petition; why it waits, where only a newer version can judge it."""
         if case is not None and isinstance(event.data, PetitionReceived):
             # Intake was restored and says it again: the case is open, only the guard moves on.
             found.cases[case_id] = found.steps.hear(case, event.envelope.order)
-            return
+            return None
         policy = self.policies.current if case is None else self.policies.of(case.policy)
         command = command_of(case_id, event)
         decision = decide(case, command, ROUTER, policy, found.steps.now)
         if isinstance(decision, Refused):
+            if decision.reason == "newer_version":
+                return decision.says
             raise AssertionError(f"{event.envelope.type} at {event.envelope.order}: {decision}")
         if case is None:
             found.counts[OPENED] += 1
         found.cases[case_id] = found.steps.take(step_of(case, decision, event))
+        return None
 
 
 def step_of(case: Case | None, decision: Changed, event: Heard) -> Step:

@@ -35,6 +35,8 @@ from shared.outbox import Saying
 from shared.postgres import Transaction
 
 SOURCE = "casegrid/router"
+KEPT_WHOLE = 100
+"""Every step whose seq this divides keeps the whole case: so many are read to know one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,9 @@ class Steps:
             await store.waiting.add(tx, joined)
 
     def row(self, step: Step, documents: Mapping[UUID, str]) -> HistoryRow:
-        """The step as the history keeps it: of a new case the whole document."""
+        """The step as the history keeps it: what it set; of a new case the whole document."""
         case = step.changed.case
-        whole = step.before is None and self.last[case.id] is case
+        opened = step.before is None and self.last[case.id] is case
         return HistoryRow(
             case_id=case.id,
             seq=case.seq,
@@ -138,7 +140,8 @@ class Steps:
             division=step.actor.division,
             caused_by=step.caused_by,
             detail=orjson.dumps(step.changed.detail).decode(),
-            changed=documents[case.id] if whole else changed_fields(step.before, case).decode(),
+            changed=documents[case.id] if opened else changed_fields(step.before, case).decode(),
+            whole=None if case.seq % KEPT_WHOLE else document(case),
         )
 
     def saying(self, step: Step) -> Saying:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from services.router.decisions.case import CASE, Case
+from services.router.decisions.case import Case, case_of
 from shared.clock import wall
 from shared.postgres import Transaction
 
@@ -21,14 +21,14 @@ async def locked(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Case]:
         "select doc from cases where case_id = any($1::uuid[]) order by case_id for update",
         sorted(case_ids),
     )
-    cases = [CASE.validate_json(row["doc"]) for row in rows]
+    cases = [case_of(row["doc"]) for row in rows]
     return {case.id: case for case in cases}
 
 
 async def find(tx: Transaction, case_id: UUID) -> Case | None:
     """A case as it stands."""
     doc = await tx.fetchval("select doc from cases where case_id = $1", case_id)
-    return None if doc is None else CASE.validate_json(doc)
+    return None if doc is None else case_of(doc)
 
 
 async def insert(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID, str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.router.decisions.case import CASE, Case
+from services.router.decisions.case import Case, case_of
 from shared.census import Known
 from shared.events import Order
 from shared.hearing.decoding import MOST
@@ -40,7 +40,7 @@ async def counted_after(tx: Transaction, after: UUID, most: int, at: datetime) -
         await tx.execute(
             "update cases set counted_until = null where case_id = any($1::uuid[])", over
         )
-    return [CASE.validate_json(row["doc"]) for row in rows]
+    return [case_of(row["doc"]) for row in rows]
 
 
 async def heard(

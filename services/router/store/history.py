@@ -14,7 +14,10 @@ from shared.postgres import Transaction
 
 
 class HistoryRow(NamedTuple):
-    """One step of a case: what happened, who did it, why, and what it set."""
+    """One step of a case: what happened, who did it, why, and what it set.
+
+    `whole` is the case after it, of some steps alone, so that nobody reads all that came before.
+    """
 
     case_id: UUID
     seq: int
@@ -30,6 +33,14 @@ class HistoryRow(NamedTuple):
     caused_by: str
     detail: str
     changed: str
+    whole: str | None = None
+
+
+class Base(NamedTuple):
+    """A step that keeps the case after it whole."""
+
+    order: Order
+    whole: str
 
 
 async def add(tx: Transaction, rows: Sequence[HistoryRow]) -> None:
@@ -40,20 +51,6 @@ async def add(tx: Transaction, rows: Sequence[HistoryRow]) -> None:
 def row_of(row: asyncpg.Record) -> HistoryRow:
     """A step as it is read."""
     return HistoryRow(**{**row, "transitions": tuple(row["transitions"])})
-
-
-async def until(tx: Transaction, case_id: UUID, moment: datetime) -> list[HistoryRow]:
-    """A case's steps up to a moment of promise time, in order; at most the first 10,000."""
-    rows = await tx.fetch(
-        """
-        select case_id, seq, epoch, version, at, event, transitions, rule, actor, role, division,
-               caused_by, detail, changed
-        from history where case_id = $1 and at <= $2 order by epoch, seq limit 10000
-        """,
-        case_id,
-        moment,
-    )
-    return [row_of(row) for row in rows]
 
 
 async def page(tx: Transaction, case_id: UUID, after: Order, limit: int) -> list[HistoryRow]:
@@ -71,3 +68,83 @@ async def page(tx: Transaction, case_id: UUID, after: Order, limit: int) -> list
         limit,
     )
     return [row_of(row) for row in rows]
+
+
+async def page_before(
+    tx: Transaction, case_id: UUID, before: Order, limit: int
+) -> list[HistoryRow]:
+    """A case's last steps before one of them, in order; at most so many."""
+    rows = await tx.fetch(
+        """
+        select case_id, seq, epoch, version, at, event, transitions, rule, actor, role, division,
+               caused_by, detail, changed
+        from history where case_id = $1 and (epoch, seq) < ($2, $3)
+        order by epoch desc, seq desc limit $4
+        """,
+        case_id,
+        before.epoch,
+        before.seq,
+        limit,
+    )
+    return [row_of(row) for row in reversed(rows)]
+
+
+async def last_asked(tx: Transaction, case_id: UUID, before: Order) -> HistoryRow | None:
+    """The step before this one that asked for more time last."""
+    row = await tx.fetchrow(
+        """
+        select case_id, seq, epoch, version, at, event, transitions, rule, actor, role, division,
+               caused_by, detail, changed
+        from history
+        where case_id = $1 and event = 'extension_asked' and (epoch, seq) < ($2, $3)
+        order by epoch desc, seq desc limit 1
+        """,
+        case_id,
+        before.epoch,
+        before.seq,
+    )
+    return None if row is None else row_of(row)
+
+
+async def base_before(tx: Transaction, case_id: UUID, before: Order) -> Base | None:
+    """The last step before this one that keeps the whole case."""
+    row = await tx.fetchrow(
+        """
+        select epoch, seq, whole from history
+        where case_id = $1 and whole is not null and (epoch, seq) < ($2, $3)
+        order by epoch desc, seq desc limit 1
+        """,
+        case_id,
+        before.epoch,
+        before.seq,
+    )
+    return None if row is None else Base(Order(row["epoch"], row["seq"]), row["whole"])
+
+
+async def base_at(tx: Transaction, case_id: UUID, moment: datetime) -> Base | None:
+    """The last step up to a moment of promise time that keeps the whole case."""
+    row = await tx.fetchrow(
+        """
+        select epoch, seq, whole from history
+        where case_id = $1 and whole is not null and at <= $2
+        order by at desc, epoch desc, seq desc limit 1
+        """,
+        case_id,
+        moment,
+    )
+    return None if row is None else Base(Order(row["epoch"], row["seq"]), row["whole"])
+
+
+async def changes_between(tx: Transaction, case_id: UUID, after: Order, before: Order) -> list[str]:
+    """What the steps between two set, in order."""
+    rows = await tx.fetch(
+        """
+        select changed from history
+        where case_id = $1 and (epoch, seq) > ($2, $3) and (epoch, seq) < ($4, $5)
+        order by epoch, seq
+        """,
+        case_id,
+        *after,
+        *before,
+    )
+    return [row["changed"] for row in rows]

@@ -82,11 +82,15 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why not, in plain words, and what would be allowed instead."""
+    """Why not, in plain words, and what would be allowed instead.
+
+    `newer_version`: this version cannot judge it; asked again, a newer one may.
+    """
 
     reason: Literal[
-        "not_allowed_now", "not_your_role", "not_your_area", "unknown", "incomplete", "stale"
-    ]
+        "not_allowed_now", "not_your_role", "not_your_area", "unknown", "incomplete", "stale",
+        "newer_version",
+    ]  # fmt: skip
     says: str
     allowed: tuple[str, ...] = ()
 

@@ -232,6 +232,18 @@ class WhistleSettings(Section):
     double_assessment: bool
 
 
+class ByItself(Section):
+    """What is asked without a person who asks; unsaid, nothing.
+
+    `assist`: the offices that assist, by the duty catalogue, when the one that leads signs a case.
+    `copy_from`: in these tiers the level above has a copy then.
+    """
+
+    assist: bool = False
+    copy_from: tuple[Literal[Tier.STREET, Tier.DISTRICT], ...] = ()
+    source: str = ""
+
+
 class XinfangTrack(Section):
     duty_limits: tuple[str, ...]
     rights_periods: tuple[str, ...]

@@ -17,6 +17,7 @@ from pydantic import (
 from services.router.decisions.policy.parts import Part
 from services.router.decisions.policy.problems import Problem
 from services.router.decisions.policy.sections import (
+    ByItself,
     CalendarSettings,
     ClockSettings,
     DutySettings,
@@ -114,6 +115,7 @@ class Settings(Section):
     tier_budget: TierBudget
     escalation: EscalationSettings
     whistle: WhistleSettings
+    by_itself: ByItself = ByItself()
     xinfang_track: XinfangTrack
     mediation_track: MediationTrack
     project_track: ProjectTrack

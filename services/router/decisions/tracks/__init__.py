@@ -181,10 +181,26 @@ SERVICE = TrackTable(
         *WITH_TASKS,
         # What only starts in the grid goes to its lead office once somebody was there.
         Step("verify", HELD, AFTER_A_LOOK, GRID_TEAM, where="place", fulfils=("verify",)),
-        Step("reply", UNRESOLVED, (), CADRES, where="place", fulfils=("reply",)),
-        Step("reply", RESOLVED, LAST_ANSWER, CADRES, where="place", fulfils=("reply",)),
+        # A cadre of the street answers; where the place is in no street, whoever has it does.
+        *(
+            Step(
+                "reply",
+                stages,
+                targets,
+                CADRES | HOLDERS,
+                where="place",
+                guards=("may_answer",),
+                fulfils=("reply",),
+            )
+            for stages, targets in ((UNRESOLVED, ()), (RESOLVED, LAST_ANSWER))
+        ),
         Step(
-            "close", RESOLVED, ("closed",), HOLDERS, guards=("by_another",), fulfils=("callback",)
+            "close",
+            RESOLVED,
+            ("closed",),
+            HOLDERS,
+            guards=("by_another", "result_is_seen"),
+            fulfils=("callback",),
         ),
         # What he says may close it, or reopen it.
         Step(
@@ -219,6 +235,7 @@ CONSULT = TrackTable(
             ("closed",),
             HOLDERS,
             leads=True,
+            guards=("result_is_seen",),
             fulfils=("dispatch", "reply", "tier", "final_reply"),
         ),
         Step(
@@ -227,6 +244,7 @@ CONSULT = TrackTable(
             ("closed",),
             HOLDERS,
             leads=True,
+            guards=("result_is_seen",),
             fulfils=("dispatch", "tier", "final_reply"),
         ),
     ),

@@ -11,6 +11,7 @@ pausing    promises stand still, or have more time             ending     to its
 wording    what the resident is told, in words of one's own or of a template
 whistling  the whistle, and joint conferences                  tasking    what others are to do
 answering  what they say of it                                 tidying    tasks that are void
+assisting  who is asked by itself                              newer      what only a newer knows
 """
 
 from datetime import datetime
@@ -22,6 +23,7 @@ from services.router.decisions.commands import (
     Changed,
     Command,
     Decision,
+    OfficerCommand,
     Open,
     Rate,
     Refused,
@@ -36,7 +38,9 @@ from services.router.decisions.workflow.access import (
     may_know,
     may_read,
 )
+from services.router.decisions.workflow.assisting import helped
 from services.router.decisions.workflow.ending import rated
+from services.router.decisions.workflow.newer import is_strange, judged
 from services.router.decisions.workflow.officers import by_officer, tidily
 from services.router.decisions.workflow.opening import opened
 from services.router.decisions.workflow.orders import answer
@@ -51,8 +55,18 @@ def decide(
     """What a command makes of a case. Every change goes through here.
 
     A case lives under the divisions of the day on which its petition was received, and with the
-    offices of today: one that is gone is given nothing any more.
+    offices of today: one that is gone is given nothing any more. Of a case that only a newer
+    version knows whole, what that alone can judge is refused.
     """
+    if case is None or not is_strange(case, policy):
+        return decided(case, command, actor, policy, now)
+    return judged(case, command, policy, lambda known: decided(known, command, actor, policy, now))
+
+
+def decided(
+    case: Case | None, command: Command, actor: Actor, policy: Policy, now: datetime
+) -> Decision:
+    """The same of a case that this version knows."""
     if isinstance(command, Open):
         if case is not None:
             return Refused("stale", "the case is open already")
@@ -60,6 +74,17 @@ def decide(
     if case is None:
         return Refused("unknown", "there is no such case yet")
     policy = of_the_day(policy, case.received_at, now)
+    return helped(case, of_case(case, command, actor, policy, now), policy, now)
+
+
+def of_case(
+    case: Case,
+    command: Supplement | Rate | Republish | ApplyOrder | OfficerCommand,
+    actor: Actor,
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    """What a command makes of a case that is open here."""
     match command:
         case Supplement() | Rate():
             return tidily(by_resident(case, command, policy, now), now)

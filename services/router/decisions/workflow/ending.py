@@ -24,10 +24,19 @@ from services.router.decisions.policy import Policy
 from services.router.decisions.routing import holder_for
 from services.router.decisions.workflow.answering import with_result
 from services.router.decisions.workflow.asked import Given
-from services.router.decisions.workflow.moving import CLOCK_TOLERANCE, closed, moved, moved_reason
+from services.router.decisions.workflow.desk import office_may_not
+from services.router.decisions.workflow.moving import (
+    CLOCK_TOLERANCE,
+    closed,
+    held_at,
+    moved,
+    moved_reason,
+    outcome_of,
+    settled_in,
+)
 from services.router.decisions.workflow.returning import waiting_at
 from services.router.decisions.workflow.wording import noted
-from shared.divisions import LADDER, Tier, tier_of
+from shared.divisions import CITY, LADDER, Tier, tier_of
 
 
 def on_resolve(before: Case, after: Case, command: Resolve, given: Given) -> Decision:
@@ -51,11 +60,20 @@ def on_answer(before: Case, after: Case, command: Answer, given: Given) -> Decis
 
 
 def on_close(before: Case, after: Case, command: Close, given: Given) -> Decision:
-    """Only after a call-back try, or where there is nobody to call; never without an answer."""
+    """Only after a call-back try, or where there is nobody to call; never without an answer.
+
+    Of a question the answer is all that was asked for: nobody is called, nobody says that he was.
+    [domain B1]
+    """
     if not before.replied:
         return Refused("incomplete", "the resident has no answer yet: reply first")
-    if before.contact and command.callback == "no_contact":
-        return Refused("incomplete", "there is a contact: try to call back first")
+    if before.track == "consult":
+        if command.callback in ("answered", "no_answer"):
+            says = "nobody is called back for an answered question: leave `callback` out"
+            return Refused("incomplete", says)
+        return stepped(before, closed(after, given.now), "closed", "step/close")
+    if command.callback is None or (before.contact and command.callback == "no_contact"):
+        return Refused("incomplete", "try to call back first, and say what came of it")
     if command.callback == "no_answer":
         least, tries = given.policy.settings.escalation.call_back.attempts, before.call_backs + 1
         if tries < least:
@@ -69,7 +87,17 @@ def on_close(before: Case, after: Case, command: Close, given: Given) -> Decisio
 
 
 def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> Decision:
-    """A try is counted; what the resident says closes the case or reopens it. [Beijing 23; F58]"""
+    """A try is counted; what the resident says closes the case or reopens it. [Beijing 23; F58]
+
+    What is not solved is never closed as solved: manners and speed are said of what is. What the
+    resident said himself stands, whatever the office hears that he judges. [ours]
+    """
+    if command.result == "not_solved" and not reopens(command.reason, given.policy):
+        reasons = ", ".join(given.policy.settings.escalation.reopen.reasons)
+        says = (
+            f"not solved for one of: {reasons}; or it is solved, and he is not satisfied with how"
+        )
+        return Refused("incomplete", says)
     detail: dict[str, object] = {
         "result": command.result,
         "satisfied": command.satisfied,
@@ -77,15 +105,13 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
         **given.said,
         **noted(command.note),
     }
-    after = but(
-        after,
-        call_backs=before.call_backs + 1,
-        called_back=command.result,
-        satisfied=command.satisfied,
-    )
+    after = but(after, call_backs=before.call_backs + 1, called_back=command.result)
+    if before.rated is None and command.satisfied is not None:
+        after = but(after, satisfied=command.satisfied)
     transitions: tuple[str, ...] = (f"called_back/{command.result}",)
-    if command.result == "not_solved" and reopens(command.reason, given.policy):
+    if command.result == "not_solved":
         after, ways = reopened(after, given.policy, given.now)
+        after = but(after, called_back=command.result)
         return stepped(
             before, after, "called_back", "step/call_back", (*transitions, *ways), detail
         )
@@ -95,7 +121,15 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
 
 
 def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -> Decision:
-    """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]"""
+    """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]
+
+    Who was refused and came back too often is refused by a desk above, once and for all: else it
+    would go round. [ours]
+    """
+    own = given.actor.division == before.holder and before.holder != CITY
+    if own and came_back_often(before, given.policy):
+        says = f"it was opened again {before.reopened} times: a desk above says that it is not ours"
+        return Refused("not_allowed_now", says)
     after = closed(but(after, replied=True, not_accepted=command.reason), given.now)
     detail = {
         "reason": command.reason,
@@ -104,7 +138,7 @@ def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -
         **noted(command.note),
     }
     rule, passed = f"not_accepted/{command.reason}", ("not_accepted", "closed")
-    return stepped(before, but(after, outcome=None), "not_accepted", rule, passed, detail)
+    return stepped(before, after, "not_accepted", rule, passed, detail)
 
 
 def on_hand_over(before: Case, after: Case, command: HandOver, given: Given) -> Decision:
@@ -148,6 +182,9 @@ def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decis
         hours = given.policy.settings.escalation.reopen.within.total_seconds() / 3600
         says = f"it was closed more than {hours:.0f} hours ago: a new petition is a new case"
         return Refused("not_allowed_now", says)
+    if refused_for_good(before, given.policy):
+        says = "a desk above said that it is not for us: with new facts it is a new petition"
+        return Refused("not_allowed_now", says)
     if not reopens(command.reason, given.policy):
         return Refused("not_allowed_now", f"the policy reopens nothing for {command.reason}")
     after, ways = reopened(after, given.policy, given.now)
@@ -156,11 +193,19 @@ def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decis
 
 
 def rated(before: Case, asked: Rate, policy: Policy, now: datetime) -> Changed:
-    """What the resident says of it; some reasons reopen what is resolved or closed. [F57, F59]"""
+    """What the resident says of it; some reasons reopen what is resolved or closed. [F57, F59]
+
+    What he finds unsolved and does not come back is not counted as solved either. [ours]
+    """
     after = but(before, heard=asked.heard, satisfied=asked.satisfied)
     done = before.track in ("service", "consult") and before.stage in ("resolved", "closed")
+    if done:
+        after = but(after, rated="solved" if asked.solved else "not_solved")
+    if before.stage == "closed":
+        after = but(after, outcome=outcome_of(after))
     wrong = not asked.solved and reopens(asked.reason, policy)
-    if not (done and wrong and within_window(before, policy, now)):
+    over = refused_for_good(before, policy) or not within_window(before, policy, now)
+    if over or not (done and wrong):
         return stepped(before, after, "rated", "petition")
     after, ways = reopened(after, policy, now)
     return stepped(before, after, "reopened", f"reopen/{asked.reason}", ("rated", *ways))
@@ -172,13 +217,24 @@ def within_window(case: Case, policy: Policy, now: datetime) -> bool:
     return case.closed_at is None or now - case.closed_at <= window
 
 
+def came_back_often(case: Case, policy: Policy) -> bool:
+    """Whether it was opened again more often than the desk that has it settles alone."""
+    return case.reopened > policy.settings.escalation.reopen_after_dissatisfied_callback.max
+
+
+def refused_for_good(case: Case, policy: Policy) -> bool:
+    """Whether a desk above refused what had come back too often."""
+    return case.not_accepted is not None and came_back_often(case, policy)
+
+
 def reopens(reason: str | None, policy: Policy) -> bool:
     """Whether such a reason opens a case again."""
     return reason in policy.settings.escalation.reopen.reasons
 
 
 def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str, ...]]:
-    """Open again with whoever had it, its promises made anew; too often, the street meets on it.
+    """Open again with whoever had it, as an arbiter said if one did, its promises made anew; too
+    often, the street meets on it.
 
     [policy: escalation.reopen_after_dissatisfied_callback]
     """
@@ -192,6 +248,8 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
         extension=None,
         not_accepted=None,
         call_backs=0,
+        called_back=None,
+        rated=None,
         outcome=None,
         closed_at=None,
         closing_tier=None,
@@ -200,10 +258,26 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
     if case.category is None:
         again = waiting_at(again, case.holder, policy, now)
         return clocks.start(again, ("received",), policy, now), ("reopened", "registered")
-    most = policy.settings.escalation.reopen_after_dissatisfied_callback.max
-    meets = again.reopened > most and tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
-    holder = case.holder
+    below = tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
+    meets = below and came_back_often(again, policy)
     if meets:
         holder = holder_for(Tier.STREET, case.place, case.accused_division, policy)
-    ways = ("reopened", "street_meeting", "assigned") if meets else ("reopened", "assigned")
-    return clocks.start(moved(again, holder, policy, now), ("received",), policy, now), ways
+        ways: tuple[str, ...] = ("reopened", "street_meeting", "assigned")
+        again = moved(again, holder, policy, now)
+    else:
+        ways = ("reopened", "assigned")
+        again = back(again, policy, now)
+    return clocks.start(again, ("received",), policy, now), ways
+
+
+def back(case: Case, policy: Policy, now: datetime) -> Case:
+    """The case at the desk that had it, unsigned.
+
+    In the catalogue's office, if its own is gone or it never came further than a dispatcher.
+    """
+    office = case.office
+    gone = office is not None and office_may_not(case, office, case.holder, policy) is not None
+    if gone or case.had_by[-1:] != (case.desk,):
+        return moved(case, case.holder, policy, now)
+    held = but(held_at(case, case.holder, office), arbitration=case.arbitration)
+    return settled_in(held, ("assigned", "entered_tier"), policy, now)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.router.decisions import clocks
-from services.router.decisions.case import MOST_REMEMBERED, Case, but
+from services.router.decisions.case import MOST_REMEMBERED, Case, Outcome, but
 from services.router.decisions.commands import Decision, Refused, stepped
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import Reason, Rule, holder_for, lowest_tier
@@ -117,7 +117,11 @@ def held_at(case: Case, holder: str, office: str | None) -> Case:
     held = but(case, holder=holder, office=office, role=role, stage="assigned", **NOBODY_YET)
     if case.had_by[-1:] == (held.desk,):
         return held
-    return but(held, had_by=(*case.had_by, held.desk)[-MOST_REMEMBERED:])
+    had = (*case.had_by, held.desk)
+    if len(had) > MOST_REMEMBERED:
+        # The first receiver is told of the result, however long ago that was. [B6]
+        had = (had[0], *had[1 - MOST_REMEMBERED :])
+    return but(held, had_by=had)
 
 
 NOBODY_YET: Final[Mapping[str, None]] = dict.fromkeys(
@@ -153,12 +157,17 @@ def settled_in(case: Case, begins: tuple[str, ...], policy: Policy, now: datetim
     return clocks.start(case, begins, policy, now)
 
 
+def outcome_of(case: Case) -> Outcome | None:
+    """Closed as solved, unless it was not taken, or the resident himself says that it is not."""
+    return None if case.not_accepted or case.rated == "not_solved" else "solved"
+
+
 def closed(case: Case, now: datetime) -> Case:
     """A case that is done."""
     return but(
         clocks.drop(case, [clock.name for clock in case.clocks], now),
         stage="closed",
-        outcome="solved",
+        outcome=outcome_of(case),
         closed_at=now,
         closing_tier=case.tier,
         left={**case.left, case.tier: now} if case.tier else case.left,

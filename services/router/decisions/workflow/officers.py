@@ -114,6 +114,8 @@ ENDS_A_PAUSE: Final = frozenset(
     ]
 )
 """Who moves a case, or ends it, has what he waited for: its promises go on first."""
+LEAVES_UNTOUCHED: Final = frozenset(["classify", "place", "reroute", "recall"])
+"""What says where a case belongs, and is no work on it: who handed it on may take it back."""
 
 
 def by_officer(
@@ -130,6 +132,8 @@ def by_officer(
     if command.command in ENDS_A_PAUSE:
         case = clocks.going_on(case, policy, now)
     after = clocks.drop(clocks.keep(case, step.fulfils, now), step.ends, now)
+    if command.command not in LEAVES_UNTOUCHED and after.given_by is not None:
+        after = but(after, given_by=None)
     decision = STEPS[type(command)](case, after, command, Given(actor, step, policy, now, said))
     decision = tidily(decision, now)
     if isinstance(decision, Refused):
@@ -158,7 +162,7 @@ def closed_if_nothing_waits(before: Case, changed: Changed, now: datetime) -> Ch
 
 def on_sign(before: Case, after: Case, _: Sign, given: Given) -> Decision:
     """The desk takes responsibility."""
-    after = but(after, stage="signed", signed_by=given.actor.subject, given_by=None)
+    after = but(after, stage="signed", signed_by=given.actor.subject)
     after = clocks.start(after, given.step.starts, given.policy, given.now)
     return stepped(before, after, "signed", "step/sign")
 
@@ -167,7 +171,7 @@ def on_assign(before: Case, after: Case, command: Assign, _: Given) -> Decision:
     """It stands in a person's own queue; the promises stay the desk's. [F34]"""
     if command.to == before.person:
         return Refused("not_allowed_now", "it is this person's already")
-    after = but(after, assignee=command.to, given_by=None)
+    after = but(after, assignee=command.to)
     return stepped(before, after, "given", "step/assign")
 
 
@@ -179,7 +183,7 @@ def on_verify(before: Case, after: Case, command: Verify, given: Given) -> Decis
     if command.at > now + CLOCK_TOLERANCE or command.at < before.receipt:
         return Refused("incomplete", "the time on site lies before the receipt or in the future")
     detail = {"at": command.at, "finding": command.finding, "evidence": command.evidence}
-    after = but(after, verified=True, given_by=None)
+    after = but(after, verified=True)
     if not only_starts_here(before):
         return stepped(before, after, "verified", "step/verify", (), detail)
     after = clocks.drop(clocks.going_on(after, policy, now), ("sign", "tier", "object"), now)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from services.router.decisions import clocks
 from services.router.decisions.case import Case, Extension, but
 from services.router.decisions.case import Pause as Pausing
@@ -20,15 +23,23 @@ from services.router.decisions.workflow.wording import noted
 
 
 def on_pause(before: Case, after: Case, command: Pause, given: Given) -> Decision:
-    """For a reason of the policy, until a moment at most; what is late already runs on. [F47]"""
+    """For a reason of the policy, and all pauses together so long at most. [F47; sum: ours]
+
+    What is late already runs on.
+    """
     rules = given.policy.settings.escalation
     if command.reason not in rules.pause_only_for:
         return Refused("not_allowed_now", f"the policy does not pause for {command.reason}")
     if command.until <= given.now:
         return Refused("incomplete", "the end of the pause lies in the past")
-    if command.until - given.now > rules.pause.at_most:
-        hours = rules.pause.at_most.total_seconds() / 3600
-        return Refused("incomplete", f"a pause lasts {hours:.0f} hours at most")
+    since = before.receipt
+    stood = sum((p.end - p.start for p in before.pauses if p.start >= since), timedelta())
+    if stood + (command.until - given.now) > rules.pause.at_most:
+        most, left = (
+            max(0.0, time.total_seconds() / 3600)
+            for time in (rules.pause.at_most, rules.pause.at_most - stood)
+        )
+        return Refused("incomplete", f"pauses last {most:.0f} hours in all: {left:.0f} are left")
     pause = Pausing(command.reason, given.now, command.until)
     after = clocks.paused(after, pause, given.policy, given.now)
     if not any(clock.paused for clock in after.clocks):
@@ -74,7 +85,7 @@ def on_grant_extension(before: Case, after: Case, _: GrantExtension, given: Give
         return Refused("not_your_role", "who asks for more time does not grant it to himself")
     if promised is None or asked.until <= promised.due_at:
         return Refused("not_allowed_now", "the final reply has as much time already: decline it")
-    asked = Extension(asked.until, asked.until - promised.due_at, asked.asked_by, asked.asked_at)
+    asked = replace(asked, by=asked.until - promised.due_at)
     after = clocks.extended(after, asked, given.policy, given.now)
     detail = {"until": asked.until}
     return stepped(before, after, "extended", "Petition Regs 34/grant", (), detail)

@@ -132,7 +132,14 @@ def near_the_place(case: Case, kind: Literal["team", "adviser"], policy: Policy)
 
 
 def asked(case: Case, kind: TaskKind, owner: Owner, given: Given, **more: Any) -> Case:
-    """The case with one task more, and its clock."""
+    """The case with one task more, that somebody gave, and its clock."""
+    return with_new_task(case, kind, owner, given.policy, given.now, **more)
+
+
+def with_new_task(
+    case: Case, kind: TaskKind, owner: Owner, policy: Policy, now: datetime, **more: Any
+) -> Case:
+    """The case with one task more, of who has the case, and its clock."""
     task = Task(
         n=len(case.tasks) + 1,
         kind=kind,
@@ -140,11 +147,11 @@ def asked(case: Case, kind: TaskKind, owner: Owner, given: Given, **more: Any) -
         role=owner.role,
         office=owner.office,
         by=case.desk,
-        asked_at=given.now,
+        asked_at=now,
         **more,
     )
     case = but(case, tasks=(*case.tasks, task))
-    return clocks.start_task(case, task, given.policy, given.now)
+    return clocks.start_task(case, task, policy, now)
 
 
 def may_be_accused(who: str, case: Case) -> bool:

@@ -1,0 +1,87 @@
+"""How many rows statements read: as PostgreSQL counts them, by table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from asyncpg.connection import LoggedQuery
+from pydantic import SecretStr
+
+from services.router.__main__ import SERVICE
+from services.router.handlers.policies import Policies
+from shared.postgres import Pool, Transaction
+from shared.service import Process
+from shared.settings import Settings
+from tests.router.events import Connection
+
+SECRET = "a key of a test that is long enough"
+
+READS = ("select", "with", "delete", "update", "insert")
+
+
+class Listening:
+    """A process of the router whose statements are kept; of COPY the driver does not tell."""
+
+    def __init__(self, pool: Pool, policies: Policies) -> None:
+        settings = Settings(database_url=SecretStr("unused"), token_secret=SecretStr(SECRET))
+        self.process = Process(SERVICE, settings, settings.clock(), pool, state=policies)
+        self.policies = policies
+        self.said: list[LoggedQuery] = []
+
+    async def listen(self, connection: Connection) -> None:
+        """Keep what this connection says."""
+        connection.add_query_logger(self.said.append)
+
+    async def rows_read(self) -> Counter[str]:
+        """The rows of each table that were read; they are read again, and nothing is changed."""
+        await asyncio.sleep(0)
+        said = tuple(self.said)
+        async with self.process.pool.acquire() as connection:
+            undone = connection.transaction()
+            await undone.start()
+            try:
+                return await rows_read(connection, said)
+            finally:
+                await undone.rollback()
+
+
+@asynccontextmanager
+async def spoken(tx: Transaction) -> AsyncIterator[list[LoggedQuery]]:
+    """The statements of this block."""
+    said: list[LoggedQuery] = []
+    with tx.query_logger(said.append):
+        yield said
+        await asyncio.sleep(0)  # the driver tells of a statement a turn later
+
+
+async def rows_read(tx: Transaction, said: Sequence[LoggedQuery]) -> Counter[str]:
+    """The rows of each table that these statements read when they are said again."""
+    read: Counter[str] = Counter()
+    for one in said:
+        if one.query.split()[0] in READS:
+            plan = await tx.fetchval(f"explain (analyze, format json) {one.query}", *one.args)
+            for node in nodes(orjson.loads(plan)[0]["Plan"]):
+                read[node.get("Relation Name", "")] += rows_of(node)
+    del read[""]
+    return +read
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan and all that it is made of."""
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+def rows_of(node: dict[str, Any]) -> int:
+    """What a scan read, kept or not."""
+    if not node["Node Type"].endswith("Scan"):
+        return 0
+    removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+    each = node["Actual Rows"] + sum(node.get(name, 0) for name in removed)
+    return int(each * node["Actual Loops"])

@@ -1,0 +1,148 @@
+"""The stuck queues after a version that kept none: set right by the census, and counted again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.router.__main__ import SERVICE, recount
+from services.router.decisions.stuck import waits
+from services.router.handlers import stuck
+from services.router.handlers.census import Census
+from services.router.handlers.policies import Policies
+from shared import tally
+from shared.postgres import Pool, transaction
+from shared.service import Process
+from tests.router.costs import rows_read, spoken
+from tests.router.events import REAL, Router, Said, cases, petition_id, receipt
+from tests.router.stories import FIRE, STREET
+from tests.router.test_handlers import Days, the_counts_are_those_of_the_cases
+
+
+async def walked(pool: Pool, policies: Policies) -> None:
+    """The census after one whole walk over the cases."""
+    census = Census(policies, 1, REAL)
+    more = True
+    while more:
+        async with transaction(pool) as tx:
+            more = await census.walk_on(tx)
+
+
+async def counts(pool: Pool) -> dict[tuple[str, str], int]:
+    async with pool.acquire() as connection:
+        return await tally.counts(connection, ["waiting"])
+
+
+async def the_queues_are_right(pool: Pool) -> None:
+    found = await cases(pool)
+    expected = {(case.id, *wait) for case in found.values() for wait in waits(case)}
+    async with pool.acquire() as connection:
+        rows = await connection.fetch("select case_id, queue, tier, since from waiting")
+    assert {tuple(row) for row in rows} == expected
+    await the_counts_are_those_of_the_cases(pool, found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_an_older_version_left_is_set_right(
+    pool: Pool, policies: Policies, process: Process, seed: int
+) -> None:
+    days = Days(pool, policies, seed)
+    await days.pass_(20)
+    async with transaction(pool) as tx:
+        # It says nothing of what comes and goes: of some no row, of some an old one, no count.
+        await tx.execute(
+            """
+            create table old as select * from waiting;
+            delete from waiting where get_byte(uuid_send(case_id), 15) % 2 = 0;
+            """
+        )
+    await days.pass_(20)
+    async with transaction(pool) as tx:
+        await tx.execute(
+            """
+            insert into waiting select * from old on conflict do nothing;
+            drop table old;
+            insert into tally_deltas (name, key, n)
+            values ('waiting', 'dispatcher/street', -7), ('waiting', 'pause/grid', 3);
+            """
+        )
+    await recount(process)
+    await walked(pool, policies)
+    await the_queues_are_right(pool)
+
+
+async def test_a_recount_is_right_while_cases_come_and_counts_are_folded(
+    pool: Pool, policies: Policies, process: Process
+) -> None:
+    router = Router(pool, policies)
+    async with transaction(pool) as tx:
+        await tx.execute(
+            "insert into tally_deltas (name, key, n) values ('waiting', 'hand_over/city', -50)"
+        )
+
+    async def come() -> None:
+        for n in range(0, 60, 3):
+            ids = [petition_id(n + i) for i in range(3)]
+            await router.hear(*(Said(receipt(FIRE, STREET), id_) for id_ in ids))
+
+    async def fold() -> None:
+        for _ in range(30):
+            async with transaction(pool) as tx:
+                await tally.fold(tx)
+            await asyncio.sleep(0)
+
+    async def again() -> None:
+        for _ in range(15):
+            await recount(process)
+
+    await asyncio.gather(come(), fold(), again(), again())
+    await the_queues_are_right(pool)
+    assert min((await counts(pool)).values()) > 0
+
+
+async def test_queues_of_a_newer_version_are_left_to_it(
+    pool: Pool, policies: Policies, process: Process
+) -> None:
+    router = Router(pool, policies)
+    await router.hear(Said(receipt(FIRE), petition_id(1)))
+    async with transaction(pool) as tx:
+        await tx.execute(
+            """
+            insert into waiting select case_id, 'weather', 'city', since from waiting;
+            insert into tally_deltas (name, key, n) values ('waiting', 'weather/city', 1)
+            """
+        )
+    await walked(pool, policies)
+    await recount(process)
+    assert (await counts(pool))["waiting", "weather/city"] == 1
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("select count(*) from waiting where queue = 'weather'")
+
+
+CLOSED, OPEN, WAITING = 3_000, 1_000, 5
+
+
+async def test_a_recount_reads_what_waits_and_no_more(pool: Pool, router: Router) -> None:
+    await router.hear(*(Said(receipt(FIRE), petition_id(n)) for n in range(WAITING)))
+    async with transaction(pool) as tx:
+        await tx.execute(
+            """
+            insert into cases select gen_random_uuid(), number, n <= $2::int, holder, role, stage,
+                   next_deadline, version, epoch, seq, doc, office, signed_by, rank, counted_until
+            from (select * from cases limit 1) one, generate_series(1, $1::int + $2) n
+            """,
+            CLOSED,
+            OPEN,
+        )
+        await tx.execute("analyze cases, waiting, tally, tally_deltas")
+        async with spoken(tx) as said:
+            await stuck.recount(tx)
+        read = await rows_read(tx, [one for one in said if "waiting" in one.query])
+    # Twice those that wait: once whether their cases are closed, once to count them.
+    assert read["waiting"] == 2 * WAITING
+    assert read["cases"] <= WAITING
+
+
+def test_it_is_counted_again_at_the_start() -> None:
+    assert [timer.step for timer in SERVICE.timers if timer.name == "recount"] == [recount]
