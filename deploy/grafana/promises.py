@@ -109,7 +109,7 @@ RESIDENTS: Final = Row(
         ),
         Panel(
             "Days left in the calendar", "日历剩余天数", "d",
-            one("min by (job) (casegrid_router_calendar_days_left)", "days 天"),
+            one("min by (job) (casegrid_router_calendar_left_seconds) / 86400", "days 天"),
             "Beyond it working days are guessed: the year's holiday notice is not published.",
             ("CasegridCalendarEnds",),
         ),
