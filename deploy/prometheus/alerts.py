@@ -279,9 +279,9 @@ NEVER: Final = (
     ),
     Alert(
         "CasegridCalendarEnds",
-        "min(casegrid_router_calendar_left_seconds) / 86400 < 45",
+        "min(casegrid_router_calendar_left_seconds) < 45 * 86400",
         "1h",
-        "The calendar ends in {{ $value | humanize }} days",
+        "The calendar ends in {{ $value | humanizeDuration }}",
         "Limits in working days cannot be reckoned beyond it: load the next year's.",
         severity="ticket",
         owner="policy",

@@ -162,7 +162,7 @@ TRIED: Mapping[str, Tried] = {
     "CasegridClockSkew": level(
         'casegrid_clock_skew_seconds{job="router"}', "-3", "-1", job="router"
     ),
-    "CasegridCalendarEnds": level("casegrid_router_calendar_left_seconds", "3801600", "3888000"),
+    "CasegridCalendarEnds": level("casegrid_router_calendar_left_seconds", "3887999", "3888000"),
     "CasegridPoliciesDiffer": Tried(
         {"casegrid_router_policy_version": "4x150", "casegrid_intake_policy_version": "3x150"},
         {"casegrid_router_policy_version": "4x150", "casegrid_intake_policy_version": "4x150"},
