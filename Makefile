@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEED ?= 720
 CREW ?= on
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
 
@@ -46,8 +47,10 @@ chaos: $(VENV)/.ready  ## kill, freeze and cut real processes under load, nothin
 bench: $(VENV)/.ready  ## petitions per second, accepted to counted, beside the raw limit of this machine
 	$(BIN)/python -m bench $(ARGS)
 
-lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra local --extra train --extra dev --output-file requirements.lock pyproject.toml
+lock: $(VENV)/.ready  ## renew requirements.lock and those of the image from pyproject.toml
+	$(COMPILE) --extra local --extra train --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file deploy/image/runtime.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --only-build-deps --build-deps-for wheel --output-file deploy/image/build.lock pyproject.toml
 
 clean:  ## remove the environment and all local data
 	rm -rf $(VENV) .casegrid .test-cache
