@@ -18,6 +18,7 @@ from shared.census import besides, show_age
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle, Parked
+from shared.heartbeat import On, feeling
 from shared.postgres import Transaction
 from shared.service import Process, Replayed, Service, Timer
 
@@ -37,9 +38,10 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
     counting = Census(known, process.epoch, process.clock)
     heard = Petitions(known, process.epoch, process.clock)
     orders = Orders(known, process.epoch, process.clock)
+    on = On(Topic.ROUTER, counting.voice)
     return {
-        Topic.INTAKE: besides(counting.hear, heard.handle),
-        Topic.ESCALATION: besides(counting.hear, orders.handle),
+        Topic.INTAKE: feeling(besides(counting.hear, heard.handle), on),
+        Topic.ESCALATION: feeling(besides(counting.hear, orders.handle)),
         Topic.ANALYTICS: counting.hear,
     }
 

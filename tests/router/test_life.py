@@ -533,7 +533,8 @@ def test_who_came_back_too_often_is_refused_by_a_desk_above_and_for_good() -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["pause", "extend", "give_task", "reply", "assign", "verify", "sign", "resolve"]
+    "name",
+    ["pause", "extend", "give_task", "ask_whistle", "reply", "assign", "verify", "sign", "resolve"],
 )
 def test_whoever_got_it_and_did_anything_keeps_it(name: str) -> None:
     case = done(opened(sure(RUBBISH)), command("reroute", division=NEXT_GRID, reason="workload"),
