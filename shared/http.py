@@ -224,9 +224,10 @@ In a flood there are more refusals than anything else: they cost as little as th
 class Around:
     """Counts and times each request; what is not let in or too large reaches no route."""
 
-    def __init__(self, app: ASGIApp, max_body: int, gate: Gate | None = None) -> None:
+    def __init__(self, app: ASGIApp, process: Process, gate: Gate | None = None) -> None:
         self.app = app
-        self.max_body = max_body
+        self.process = process
+        self.max_body = process.settings.max_body_bytes
         self.gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -234,6 +235,8 @@ class Around:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if self.process.draining:
+            send = last(send)
         if self.gate is not None and ADMITTED not in scope.get("extensions", {}):
             refused = self.gate(scope)
             if refused is not None:
@@ -257,7 +260,8 @@ class Around:
         finally:
             telemetry.REQUESTS_UNDER_WAY.dec()
             route = getattr(scope.get("route"), "path", "(none)")
-            telemetry.REQUESTS.labels(route, scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in telemetry.METHODS else telemetry.OTHER
+            telemetry.REQUESTS.labels(route, method, str(status)).inc()
             telemetry.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
 
     def too_large(self) -> Problem:
@@ -279,6 +283,17 @@ class Around:
             return message
 
         return counted
+
+
+def last(send: Send) -> Send:
+    """The answer says that the connection ends with it: the next one goes to somebody else."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return told
 
 
 def declared_length(scope: Scope) -> int:
@@ -346,6 +361,16 @@ async def livez() -> Response:
     return json({"status": "alive"})
 
 
+@operations.get("/startupz", summary="Started: it once had all that it needs to run")
+async def startupz(request: Request) -> Response:
+    """503 until the database answered and has this version's tables; 200 for ever after."""
+    process = process_of(request)
+    if process.started:
+        return json({"status": "started", "reasons": {}})
+    answer = {"status": "starting", "reasons": dict(process.health.reasons)}
+    return json(answer, 503, {"Retry-After": "2"})
+
+
 READY = {"ready": 1.0, "degraded": 0.5, "not ready": 0.0, "down": 0.0}
 
 
@@ -357,6 +382,8 @@ async def readiness(process: Process) -> tuple[str, dict[str, str]]:
     except WEATHER as away:
         return "down", {"database": type(away).__name__} | process.health.reasons
     reasons = dict(process.health.reasons)
+    if process.draining:
+        return "not ready", reasons | {"end": "was told to end"}
     if process.health.blocking:
         return "not ready", reasons
     return ("degraded" if reasons else "ready"), reasons
@@ -376,6 +403,7 @@ async def metrics(request: Request) -> Response:
     process = process_of(request)
     telemetry.POOL_IN_USE.set(process.pool.get_size() - process.pool.get_idle_size())
     telemetry.POOL_SIZE.set(process.pool.get_size())
+    telemetry.POOL_LIMIT.set(process.pool.get_max_size())
     status, _ = await readiness(process)
     telemetry.READY.set(READY[status])
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -403,8 +431,8 @@ def create_app(process: Process, routes: APIRouter | None) -> Around:
     for weather in WEATHER:
         app.add_exception_handler(weather, on_weather)
     app.add_exception_handler(Exception, on_bug)
-    gate = process.service.gate and process.service.gate(process)
-    return Around(app, process.settings.max_body_bytes, gate)
+    gate = process.service.gate if routes is not None else None
+    return Around(app, process, gate and gate(process))
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

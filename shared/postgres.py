@@ -118,6 +118,16 @@ def pending(folder: Path, done: set[str], prefix: str) -> list[tuple[str, str]]:
     ]
 
 
+async def missing(tx: Transaction, service: str, folder: Path) -> list[str]:
+    """The migrations of this version that the database does not have yet."""
+    rows = []
+    if await tx.fetchval("select to_regclass('schema_migrations') is not null"):
+        rows = await tx.fetch("select name from schema_migrations")
+    done = {row["name"] for row in rows}
+    both = pending(SKELETON, done, "shared") + pending(folder, done, service)
+    return [name for name, _ in both]
+
+
 async def migrate(dsn: str, service: str, folder: Path) -> list[str]:
     """Apply the skeleton's migrations, then the service's own, once each; says which were new."""
     connection = await connect(dsn, f"{service}-migrate", lock_timeout_ms=60_000)

@@ -43,6 +43,22 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
+    reuse_port: bool = Field(
+        default=False, description="several processes of a service share its port (Linux)"
+    )
+    operations_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="/livez, /startupz, /readyz and /metrics of this process alone, from its first"
+        " moment on; without it they are on the service's port only, once the database answered",
+    )
+    drain_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        le=8,
+        description="after SIGTERM: so long open connections are told to close before they are",
+    )
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, description="larger bodies are 413")
     accept_queue: int = Field(default=4_000, ge=1, description="petitions waiting for a commit")
     accept_wait_seconds: float = Field(
@@ -86,6 +102,9 @@ class Settings(BaseSettings):
     census: bool = Field(
         default=True, description="count and compare; off while two versions run side by side"
     )
+    heartbeat_seconds: float = Field(
+        default=30.0, ge=0, description="between two heartbeats; 0: none, as with two versions"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("token_secret")
@@ -103,6 +122,15 @@ class Settings(BaseSettings):
         if text:
             failpoints.plan_of(text)
         return text
+
+    @model_validator(mode="after")
+    def each_can_be_asked(self) -> Self:
+        """Of several processes on one port nobody knows which one answers."""
+        if self.reuse_port and self.operations_port is None:
+            raise ValueError(
+                "CASEGRID_REUSE_PORT needs a CASEGRID_OPERATIONS_PORT for each process"
+            )
+        return self
 
     @model_validator(mode="after")
     def one_way_out(self) -> Self:

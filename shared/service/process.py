@@ -8,12 +8,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from fastapi import APIRouter
 
 from shared import kafka, outbox, postgres, telemetry
-from shared.clock import Clock
+from shared.clock import Clock, wall
 from shared.events import Topic
 from shared.hearing import Fenced, Handle
 from shared.http import Gate
@@ -48,9 +49,11 @@ class Health:
         else:
             self.blocking.discard(loop)
 
-    def starting(self, loop: str, reason: str) -> None:
+    def starting(self, loop: str, reason: str, *, blocking: bool = False) -> None:
         """This loop has not got on yet, which is no news for the log."""
         self.reasons.setdefault(loop, reason)
+        if blocking:
+            self.blocking.add(loop)
 
     def well(self, loop: str) -> None:
         """This loop gets on."""
@@ -88,7 +91,11 @@ class Service:
 
 @dataclass(slots=True)
 class Process:
-    """One running process of a service: everything that is made once."""
+    """One running process of a service: everything that is made once.
+
+    `started`: it knows what must be known before anything runs. `draining`: it was told to end,
+    answers whoever is here, and should be sent nobody new.
+    """
 
     service: Service
     settings: Settings
@@ -96,6 +103,9 @@ class Process:
     pool: Pool
     epoch: int = 1
     state: object = None
+    since: datetime = field(default_factory=wall)
+    started: bool = False
+    draining: bool = False
     health: Health = field(default_factory=Health)
     lags: dict[Topic, Lag] = field(default_factory=dict)
     wake_relay: outbox.Wake = field(default_factory=outbox.Wake)

@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared.http import ADMITTED, Gate, Refused
+from shared.service.process import Process
 
 
 class Refusing(HttpToolsProtocol):
     """One connection, with a gate before what is posted to `address`."""
 
     gate: Gate
+    process: ClassVar[Process]
     address: ClassVar[str]
     refused = False
 
@@ -43,6 +45,8 @@ class Refusing(HttpToolsProtocol):
 
     def may_refuse(self) -> bool:
         """Whether it is a post, and the connection free to answer and open afterwards."""
+        if self.process.draining:
+            return False
         free = self.cycle is None or self.cycle.response_complete
         parser = self.parser
         stays = parser.should_keep_alive() and not parser.should_upgrade()
@@ -70,6 +74,7 @@ class Refusing(HttpToolsProtocol):
             super().on_message_complete()
 
 
-def refusing(gate: Gate, address: str) -> type[Refusing]:
+def refusing(gate: Gate, process: Process) -> type[Refusing]:
     """The protocol of a server with this gate."""
-    return type("Gated", (Refusing,), {"gate": staticmethod(gate), "address": address})
+    made = {"gate": staticmethod(gate), "process": process, "address": process.service.gated}
+    return type("Gated", (Refusing,), made)

@@ -6,16 +6,18 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import uvicorn
 
 from shared import failpoints, outbox, postgres
-from shared.http import create_app
+from shared.http import Around, create_app
 from shared.service.consuming import consume
+from shared.service.listening import keep_even, listen, turn_away
 from shared.service.process import (
     PARTS,
     WEATHER,
@@ -31,6 +33,7 @@ from shared.service.timing import FOLD, compare_topics, keep_time, watch_loop
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
+START, LISTEN = "start", "listen"
 
 
 def background(process: Process, parts: Iterable[str]) -> dict[str, Work]:
@@ -62,10 +65,12 @@ async def serve(service: Service, settings: Settings, parts: Sequence[str] = PAR
         dsn, settings.database_pool, settings.lock_timeout_ms, service.name
     ) as pool:
         process = Process(service, settings, settings.clock(), pool)
-        await unless(stop, settle(process))
-        if not stop.is_set():
-            spare_the_collector()
-            await work(process, parts, stop)
+        process.health.starting(LISTEN, "does not listen yet", blocking=True)
+        async with answering(process):
+            await unless(stop, settle(process))
+            if not stop.is_set():
+                spare_the_collector()
+                await work(process, parts, stop)
     logger.info("stopped")
 
 
@@ -86,15 +91,19 @@ async def until(stop: asyncio.Event) -> None:
 async def work(process: Process, parts: Sequence[str], stop: asyncio.Event) -> None:
     """All loops of these parts, and HTTP; one loop dies, all die."""
     server = server_of(process, parts)
+    settings = process.settings
+    shared = listen(settings.host, settings.port) if settings.reuse_port else None
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(through_weather(process, name, loop), name=name)
             for name, loop in background(process, parts).items()
         ]
         tasks.append(group.create_task(watch_loop(process), name="watch"))
-        tasks.append(group.create_task(end(server, stop), name="stop"))
+        if shared is not None:
+            tasks.append(group.create_task(keep_even(shared), name="even"))
+        tasks.append(group.create_task(end(process, server, shared, stop), name="stop"))
         logger.info("serving: %s", ", ".join(parts))
-        await server.serve()
+        await server.serve(None if shared is None else [shared])
         for task in tasks:
             task.cancel()
 
@@ -112,42 +121,84 @@ def spare_the_collector() -> None:
 
 
 async def settle(process: Process) -> None:
-    """Read what must be known before anything runs; wait for the database if need be."""
+    """Read what must be known before anything runs; wait for the database and its tables."""
     backoff = Backoff(first=0.2)
-    while True:
+    while not process.started:
         try:
-            async with process.pool.acquire(timeout=10) as connection:
-                process.epoch = await outbox.epoch(connection)
-            if process.service.open is not None:
+            lacks = await lacking(process)
+            if not lacks and process.service.open is not None:
                 process.state = await process.service.open(process)
+            process.started = not lacks
         except ValueError:
             raise
         except WEATHER as weather:
-            logger.warning("waiting for the database: %s", type(weather).__name__)
+            lacks = type(weather).__name__
+        if lacks:
+            process.health.degraded(START, f"waiting for the database: {lacks}", blocking=True)
             await backoff.sleep()
-        else:
-            return
+    process.health.well(START)
+
+
+async def lacking(process: Process) -> str:
+    """What the database has not yet of what this version needs, in words; "" if it has all."""
+    service = process.service
+    async with process.pool.acquire(timeout=10) as connection:
+        missing = await postgres.missing(connection, service.name, service.migrations)
+        if missing:
+            return f"say `migrate`: it has not had {', '.join(missing)}"
+        process.epoch = await outbox.epoch(connection)
+    return ""
 
 
 class Server(uvicorn.Server):
     """uvicorn without handlers of its own: it would raise a signal again after its shutdown, and
     so end the loops before they clean up."""
 
+    listening: Callable[[], None] = staticmethod(lambda: None)
+    """Called once it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.listening()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The signals are ours."""
         yield
 
+    def has(self, port: int) -> bool:
+        """Whether a connection from this port is open."""
+        clients = (getattr(one, "client", None) for one in self.server_state.connections)
+        return any(client is not None and client[1] == port for client in clients)
+
+    async def empty(self) -> None:
+        """Wait until nobody is connected."""
+        while self.server_state.connections:  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.05)
+
+    def listen_no_more(self) -> None:
+        """Accept nobody else, at once; uvicorn itself does it at its next look, too late."""
+        for server in self.servers:
+            server.close()
+
 
 def server_of(process: Process, parts: Sequence[str]) -> Server:
     """What answers HTTP; without the part `http`, only what operations ask."""
-    settings = process.settings
     app = create_app(process, process.service.routes if "http" in parts else None)
+    server = server_on(process.settings.port, app)
+    server.listening = partial(process.health.well, LISTEN)
+    return server
+
+
+def server_on(port: int, app: Around) -> Server:
+    """A server of this application."""
+    process = app.process
     config = uvicorn.Config(
         app,
-        http="auto" if app.gate is None else refusing(app.gate, process.service.gated),
-        host=settings.host,
-        port=settings.port,
+        http="auto" if app.gate is None else refusing(app.gate, process),
+        host=process.settings.host,
+        port=port,
         access_log=False,
         log_config=None,
         lifespan="off",
@@ -160,7 +211,39 @@ def server_of(process: Process, parts: Sequence[str]) -> Server:
     return Server(config)
 
 
-async def end(server: Server, stop: asyncio.Event) -> None:
-    """Answer no more requests once the signal came."""
+@asynccontextmanager
+async def answering(process: Process) -> AsyncIterator[None]:
+    """Meanwhile this process answers for itself, if it has a port for that."""
+    if process.settings.operations_port is None:
+        yield
+        return
+    server = server_on(process.settings.operations_port, create_app(process, None))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve(), name="operations")
+        try:
+            yield
+        finally:
+            server.should_exit = True
+
+
+async def end(
+    process: Process, server: Server, shared: socket.socket | None, stop: asyncio.Event
+) -> None:
+    """Once the signal came: be sent nobody new, let go whoever is here, answer no more requests.
+
+    A connection that is closed under a request loses it. So each is told with its next answer that
+    it ends; one on which nothing comes for `drain_seconds` is closed.
+    """
     await stop.wait()
+    process.draining = True
+    other = 0
+    if shared is not None:
+        other = await turn_away(shared, server.has)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(process.settings.drain_seconds):
+            await server.empty()
+    if shared is not None:
+        # Who came or left meanwhile has changed what the kernel was told, or the numbers.
+        await turn_away(shared, server.has, other)
+        server.listen_no_more()
     server.should_exit = True

@@ -18,8 +18,14 @@ import orjson
 
 from bench.ledger import ACCEPTED, NO_ANSWER, Promises
 
-What: TypeAlias = Literal["petition", "supplement", "command", "note"]
-DONE: dict[What, int] = {"petition": 202, "supplement": 202, "command": 200, "note": 200}
+What: TypeAlias = Literal["petition", "supplement", "command", "note", "look"]
+DONE: dict[What, int] = {
+    "petition": 202,
+    "supplement": 202,
+    "command": 200,
+    "note": 200,
+    "look": 200,
+}
 """The status that says: it is done, for good."""
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.environment import SERVICES
 from tests.faults.scene import Scene, scene_in
-from tests.faults.town import Kind, Town
+from tests.faults.town import NEW_TYPES_OFF, Kind, Town
 from tests.faults.versions import NoHistory
 from tests.servers import fastest_place, session_directory
 
@@ -21,9 +22,17 @@ def scene() -> Iterator[Scene]:
 
 @pytest.fixture
 def scene_of_two() -> Iterator[Scene]:
-    """A town in which an older version may live too: the one that landed last may know no census,
-    or another one."""
-    with scene_of(Kind(settings=(("CASEGRID_CENSUS", "false"),), older=True), "two") as one:
+    """A town in which an older version may live too: the one that landed last may know neither
+    census nor heartbeat, or others."""
+    with scene_of(Kind(settings=NEW_TYPES_OFF, older=True), "two") as one:
+        yield one
+
+
+@pytest.fixture
+def scene_of_pairs() -> Iterator[Scene]:
+    """A town with two replicas of each service on one port, where nobody asks a second time."""
+    with scene_of(Kind(shared_ports=True), "pairs") as one:
+        one.town.join([one.town.new_replica(service) for service in SERVICES])
         yield one
 
 

@@ -41,6 +41,11 @@ AT_ONCE = 0.08
 BESIDE = 0.5
 """Of the commands, the share that is no step on a case's way to its end."""
 SETTLE_SECONDS = 60.0
+LOOKS = (
+    ("router", f"/queues/{DISTRICT}"),
+    ("escalation", f"/notices/{DISTRICT}"),
+    ("analytics", "/stats"),
+)
 
 
 def beside(now: datetime) -> list[dict[str, str | int]]:
@@ -67,13 +72,16 @@ class Sent(NamedTuple):
     path: str
     body: Mapping[str, Any]
     headers: Mapping[str, str] = {}
+    method: str = "POST"
 
 
 class Load:
     """`rate` petitions a second, a third as many commands, and a few of the rest.
 
     `address` says where a request to a service goes now. `whole_life`: cases are paused, extended
-    and given tasks too; not while a router works that would lose what it does not know.
+    and given tasks too; not while a router works that would lose what it does not know. `once`:
+    nothing is sent a second time, every other request comes over a connection of its own, and
+    what services show is looked at.
     """
 
     def __init__(
@@ -86,10 +94,12 @@ class Load:
         seed: int,
         *,
         whole_life: bool = True,
+        once: bool = False,
     ) -> None:
         self.book = Book(book)
         self.rate = rate
         self.whole_life = whole_life
+        self.once = once
         self.lasting = 0.0
         self._clock = clock
         self._address = address
@@ -147,8 +157,10 @@ class Load:
 
     async def _live(self) -> None:
         limits = httpx.Limits(max_connections=MOST_UNDER_WAY, max_keepalive_connections=100)
+        new_each = httpx.Limits(max_keepalive_connections=0)
         async with (
             httpx.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False) as self._client,
+            httpx.AsyncClient(timeout=TIMEOUT, limits=new_each, trust_env=False) as self._stranger,
             asyncio.TaskGroup() as group,
         ):
             due = time.monotonic()
@@ -183,7 +195,15 @@ class Load:
             work.append(self._add())
         if self._n % max(1, round(self.rate)) == 0:
             work.append(self._take_note())
+        if self.once:
+            work.append(self._look())
         return work
+
+    async def _look(self) -> None:
+        """Somebody looks at what a service shows."""
+        service, path = LOOKS[self._n % len(LOOKS)]
+        asked = self.book.new("look", f"l-{self._name}-{self._n}")
+        await self._send(asked, Sent(service, path, {}, self._officer, "GET"))
 
     async def _hand_in(self) -> None:
         """A petition, perhaps several times at once."""
@@ -245,7 +265,7 @@ class Load:
             status, answer = await self._send(asked, sent)
             if not leaves_open(status):
                 return answer if status in (200, 202) else None
-            if self._giving_up or self._chance.random() < LEFT_UNKNOWN:
+            if self.once or self._giving_up or self._chance.random() < LEFT_UNKNOWN:
                 return None
             await asyncio.sleep(self._chance.uniform(0.3, 2.0))
 
@@ -253,14 +273,15 @@ class Load:
         """One request, and its line in the book."""
         url = self._address(sent.service) + sent.path
         headers = {**sent.headers, "Idempotency-Key": asked.key}
+        client = self._stranger if self.once and self._chance.random() < 0.5 else self._client
         try:
-            answer = await self._client.post(url, json=sent.body, headers=headers)
+            answer = await client.request(sent.method, url, json=sent.body, headers=headers)
         except httpx.HTTPError:
             self.book.note(asked, NO_ANSWER)
             return NO_ANSWER, {}
         told: dict[str, Any] = {}
         words = ""
-        if answer.status_code in (200, 202):
+        if answer.status_code in (200, 202) and asked.what != "look":
             told = answer.json()
             words = told["id"] if asked.what != "command" else orjson.dumps(told).decode()
         self.book.note(asked, answer.status_code, words)

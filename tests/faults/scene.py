@@ -162,7 +162,8 @@ def scene_in(
 ) -> Iterator[Scene]:
     """A scene in a town that runs; the load ends with it."""
     whole = town.older is None or town.older.keeps_all
-    load = Load(town.url, town.secret, town.clock, book, rate, seed, whole_life=whole)
+    once = town.kind.shared_ports
+    load = Load(town.url, town.secret, town.clock, book, rate, seed, whole_life=whole, once=once)
     load.start()
     try:
         yield Scene(town, load, Random(seed), seconds, say)

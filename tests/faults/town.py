@@ -42,14 +42,25 @@ SPEED = 720.0
 class Replica:
     """One process of a service: it may be killed, frozen, and started again on its port.
 
-    `code` is the directory of another version of the project.
+    `code` is the directory of another version of the project. `shared`: the port that it has
+    together with others of its service; then what operations ask is asked on a port of its own.
     """
 
-    def __init__(self, service: str, name: str, home: Path, code: Path = ROOT) -> None:
+    def __init__(
+        self, service: str, name: str, home: Path, code: Path = ROOT, shared: int | None = None
+    ) -> None:
         self.service = service
         self.name = name
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{shared or self.port}"
+        self._operations = f"http://127.0.0.1:{self.port}"
+        self._ports = {"CASEGRID_PORT": str(self.port)}
+        if shared is not None:
+            self._ports = {
+                "CASEGRID_PORT": str(shared),
+                "CASEGRID_REUSE_PORT": "true",
+                "CASEGRID_OPERATIONS_PORT": str(self.port),
+            }
         self._code = code
         # The only signal that ends a frozen process too.
         program, death = Path(sys.executable).name, signal.SIGKILL
@@ -68,14 +79,14 @@ class Replica:
     def launch(self, settings: dict[str, str], words: Sequence[str] = ()) -> None:
         """Start it; `words` follow `serve`."""
         self._process.claim({self.port: "another port"})
-        told = inherited() | settings | {"CASEGRID_PORT": str(self.port)}
+        told = inherited() | settings | self._ports
         command = [sys.executable, "-m", f"services.{self.service}", "serve", *words]
         self._process.launch(command, environment=told | {"PYTHONPATH": str(self._code)})
 
     def wait_ready(self) -> None:
         """Until it says that it can serve. Raises `DidNotStart`."""
         with httpx.Client(timeout=2, trust_env=False) as client:
-            ready = partial(is_ready, client, f"{self.url}/readyz")
+            ready = partial(is_ready, client, f"{self._operations}/readyz")
             self._process.wait_until(ready, READY_SECONDS)
 
     def stop(self) -> None:
@@ -103,7 +114,7 @@ class Replica:
     def metric(self, name: str) -> float:
         """The sum of a metric's samples; 0 when it does not answer."""
         try:
-            text = httpx.get(f"{self.url}/metrics", timeout=2, trust_env=False).text
+            text = httpx.get(f"{self._operations}/metrics", timeout=2, trust_env=False).text
         except httpx.HTTPError:
             return 0.0
         lines = (line for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
@@ -114,14 +125,18 @@ class Kind(NamedTuple):
     """What a town is like: 1 or 3 brokers, and settings of all its services beside the usual.
 
     `older`: the version that landed last was there first, so that the policy is one it knows.
+    `shared_ports`: the replicas of a service have one port together.
     """
 
     brokers: int = 1
     settings: tuple[tuple[str, str], ...] = ()
     older: bool = False
+    shared_ports: bool = False
 
 
 PLAIN = Kind()
+NEW_TYPES_OFF = (("CASEGRID_CENSUS", "false"), ("CASEGRID_HEARTBEAT_SECONDS", "0"))
+"""Settings for two versions side by side: the older may not know the types of these events."""
 
 
 class Town:
@@ -147,6 +162,7 @@ class Town:
         began = wall()
         self.clock = Clock(SPEED, began, began)
         self.kind, self.old = kind, old
+        self._ports = {name: free_port() if kind.shared_ports else None for name in SERVICES}
         self.older: Older | None = None
         self._laid_out = ExitStack()
         self._made = 0
@@ -206,7 +222,8 @@ class Town:
         """One more process of a service, not started and not known to those who send."""
         self._made += 1
         name = f"{service}-{self._made}"
-        return Replica(service, name, self.home / "services" / name, code)
+        home = self.home / "services" / name
+        return Replica(service, name, home, code, self._ports[service])
 
     def add(self, service: str, code: Path = ROOT) -> Replica:
         """One more process of a service, ready."""

@@ -6,7 +6,7 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -54,6 +54,16 @@ def last_landed() -> str:
     raise NoHistory(f"no commit has another {CONTRACT}")
 
 
+def unpacked(home: Path, revision: str, parts: Sequence[str]) -> Path:
+    """These parts of a version, laid out below `home`. Raises `NoHistory`."""
+    packed = git("archive", "--format=tar", revision, *parts)
+    code = home / "older"
+    shutil.rmtree(code, ignore_errors=True)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(code, filter="data")
+    return code
+
+
 @contextmanager
 def older_code(home: Path, revision: str | None = None) -> Iterator[Older]:
     """An older version, laid out below `home`; gone afterwards.
@@ -62,11 +72,7 @@ def older_code(home: Path, revision: str | None = None) -> Iterator[Older]:
     """
     revision = revision or last_landed()
     name = git("log", "-1", "--format=%h (%s)", revision).decode().strip()
-    packed = git("archive", "--format=tar", revision, "services", "shared")
-    code = home / "older"
-    shutil.rmtree(code, ignore_errors=True)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(code, filter="data")
+    code = unpacked(home, revision, ("services", "shared"))
     try:
         yield Older(code, name)
     finally:

@@ -18,7 +18,7 @@ from tests.servers import KafkaServer, PostgresServer, free_port
 
 @contextmanager
 def running_city(
-    directory: Path, server: PostgresServer, bootstrap: str, speed: float
+    directory: Path, server: PostgresServer, bootstrap: str, speed: float, **environment: str
 ) -> Iterator[City]:
     """A city with databases and topics of its own on these servers; all gone afterwards."""
     name = f"city{uuid4().hex[:12]}"
@@ -32,6 +32,7 @@ def running_city(
         kafka=bootstrap,
         databases={service: server.dsn(one) for service, one in databases.items()},
         topic_prefix=f"{name}.",
+        extra_env=environment,
     )
     stack.start()
     city = City(stack)
@@ -71,6 +72,21 @@ def city(
 ) -> Iterator[City]:
     """At real time: nothing happens by itself while a test looks."""
     with running_city(server_directory, postgres_server, kafka_server.bootstrap, speed=1) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def beating_city(
+    server_directory: Path, postgres_server: PostgresServer, kafka_server: KafkaServer
+) -> Iterator[City]:
+    """At real time, with a heartbeat each half second."""
+    with running_city(
+        server_directory,
+        postgres_server,
+        kafka_server.bootstrap,
+        speed=1,
+        CASEGRID_HEARTBEAT_SECONDS="0.5",
+    ) as one:
         yield one
 
 

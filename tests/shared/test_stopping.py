@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import SUPERUSER, Postgres
@@ -17,7 +18,7 @@ from shared import kafka, outbox
 from shared.events import Topic
 from shared.postgres import Transaction, connect, migrate
 from shared.settings import Settings
-from tests.servers import free_port
+from tests.servers import FreshDatabase, free_port
 from tests.shared.conftest import Start
 from tests.shared.listener.__main__ import SERVICE
 from tests.shared.sayings import ONE, eventually, message, say, saying
@@ -67,10 +68,18 @@ def test_it_ends_while_it_waits_for_a_database_that_never_answered(
     settings = Settings.model_validate(
         {"database_url": f"postgresql://nobody@{nowhere()}/none", "kafka_bootstrap": nowhere()}
     )
-    process = start(settings, "serve")
+    port = free_port()
+    process = start(settings, "serve", CASEGRID_OPERATIONS_PORT=str(port))
     said = tmp_path / "said"
     while "waiting for the database" not in said.read_text():
         time.sleep(0.05)
+    with httpx.Client(trust_env=False, base_url=f"http://127.0.0.1:{port}") as client:
+        assert client.get("/livez").status_code == 200
+        starting, ready = client.get("/startupz"), client.get("/readyz")
+    assert (starting.status_code, ready.status_code) == (503, 503)
+    assert "waiting for the database" in starting.json()["reasons"]["start"]
+    assert ready.json()["status"] == "down"
+    assert ready.json()["reasons"]["database"]
     began = time.monotonic()
     assert ended(process, number) == 0
     assert time.monotonic() - began < 5
@@ -131,6 +140,11 @@ async def test_it_ends_with_broker_and_database_dead_and_says_so_before(
     database.kill()
     await eventually(status, lambda said: said == "down")
     assert await metric(port, "casegrid_ready ") == 0
+    ready = await page(port)
+    assert ready.status_code == 503
+    assert ready.json()["reasons"]["database"]
+    for path in ("/livez", "/startupz"):
+        assert (await page(port, path)).status_code == 200
     assert ended(process) == 0
 
 
@@ -154,12 +168,62 @@ async def test_topics_that_are_not_as_the_code_says_make_it_not_ready(
     assert ended(process) == 0
 
 
+async def test_a_version_waits_for_its_tables_and_says_so(
+    start: Start, fresh_database: FreshDatabase, settings: Settings
+) -> None:
+    async def nothing(_: str) -> None:
+        """No tables at all."""
+
+    dsn = await fresh_database("nothing", nothing)
+    settings = settings.model_copy(update={"database_url": SecretStr(dsn)})
+    own, port = free_port(), free_port()
+    ports = {"CASEGRID_PORT": str(port), "CASEGRID_OPERATIONS_PORT": str(own)}
+    process = start(settings, "serve", **ports)
+
+    async def why() -> str:
+        return str((await page(own, "/startupz")).json()["reasons"].get("start"))
+
+    told = await eventually(why, lambda said: "migrate" in said)
+    assert "shared/0001_skeleton.sql, " in told
+    ready = await page(own)
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+    await migrate(dsn, "listener", SERVICE.migrations)
+    assert (await page(port)).status_code == 200
+    assert (await page(own, "/startupz")).json()["status"] == "started"
+    assert ended(process) == 0
+
+
+async def test_whoever_is_told_to_end_says_so_and_lets_go_of_each_connection(
+    start: Start, settings: Settings
+) -> None:
+    own, port = free_port(), free_port()
+    ports = {"CASEGRID_PORT": str(port), "CASEGRID_OPERATIONS_PORT": str(own)}
+    process = start(settings, "serve", **ports, CASEGRID_DRAIN_SECONDS="8")
+    await page(port)
+    limits = httpx.Limits(max_connections=1)
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(trust_env=False, limits=limits, base_url=url) as client:
+        assert "connection" not in (await client.get("/heard")).headers
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+
+        async def status() -> str:
+            return str((await page(own)).json()["status"])
+
+        await eventually(status, lambda said: said == "not ready")
+        assert (await page(own)).json()["reasons"]["end"] == "was told to end"
+        last = await client.get("/heard")
+    assert (last.status_code, last.headers["connection"]) == (200, "close")
+    assert process.wait(MOST_SECONDS) == 0
+    assert time.monotonic() - began < 8
+
+
 async def test_a_process_without_http_answers_operations_alone(
     start: Start, settings: Settings
 ) -> None:
     port = free_port()
     process = start(settings, "serve", "--parts", "relay,consume,sweep", CASEGRID_PORT=str(port))
-    for path in ("/livez", "/readyz", "/metrics"):
+    for path in ("/livez", "/startupz", "/readyz", "/metrics"):
         assert (await page(port, path)).status_code == 200
     for path in ("/heard", "/docs", "/openapi.json"):
         assert (await page(port, path)).status_code == 404
