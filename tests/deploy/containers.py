@@ -178,8 +178,10 @@ def reaches_a_queue(urls: Mapping[str, str], token_secret: str, logs: Path) -> N
     eventually(is_there, logs / "router.log", 30)
 
 
-def all_of_them(containers: Sequence[Container], beside: Beside, logs: Path, secret: str) -> None:
-    """What is done once, then the four services, then one petition."""
+def all_of_them(
+    containers: Sequence[Container], beside: Beside, logs: Path, secret: str, asked: set[str]
+) -> None:
+    """What is done once, then the four services, what each is asked for, then one petition."""
     once = [one for one in containers if not one.serves]
     assert {one.words[0] for one in once if one.words[1:] == ("migrate",)} == set(SERVICES)
     for one in once:
@@ -187,6 +189,8 @@ def all_of_them(containers: Sequence[Container], beside: Beside, logs: Path, sec
     served = [one for one in containers if one.serves]
     assert {one.words[0] for one in served} == set(SERVICES)
     with serving(served, beside, logs) as urls:
+        for url in urls.values():
+            assert [path for path in asked if not answers(url + path)] == []
         reaches_a_queue(urls, secret, logs)
 
 

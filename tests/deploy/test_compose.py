@@ -119,9 +119,7 @@ def test_what_is_mounted_is_there(services: dict[str, Any], tmp_path: Path) -> N
         for volume in one.get("volumes", ())
         if volume["type"] == "bind"
     ]
-    # The dashboards are written by a command of their own.
-    made_later = {Path("deploy/grafana/dashboards")}
-    assert [one for one in mounted if not (ROOT / one).exists() and one not in made_later] == []
+    assert [one for one in mounted if not (ROOT / one).exists()] == []
 
 
 def test_prometheus_asks_every_service_and_reads_our_rules(services: dict[str, Any]) -> None:
@@ -151,7 +149,7 @@ def test_its_commands_bring_one_petition_into_a_queue(
     written = (tmp_path / ".casegrid" / "compose" / "postgres.env").read_text()
     make_databases(beside.postgres, dict(line.split("=", 1) for line in written.splitlines()))
     secret = ours[0].environment["CASEGRID_TOKEN_SECRET"]
-    all_of_them(ours, beside, tmp_path, secret)
+    all_of_them(ours, beside, tmp_path, secret, {"/livez", "/metrics"})
 
 
 def test_each_service_knows_the_same_key_and_a_password_of_its_own() -> None:
