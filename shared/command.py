@@ -147,10 +147,12 @@ def service_command(service: Service) -> typer.Typer:  # noqa: C901 (one verb af
     def restored() -> None:
         """Say once, before the first start, that the database was restored from a backup.
 
-        What the service says from then on is of a new epoch, so that whoever heard it before takes
-        it for newer; the census finds and mends what others know of the time that was lost.
+        What the service says from then on is of a new epoch, greater than any that its topic shows,
+        so that whoever heard it before takes it for newer; the census finds and mends what others
+        know of the time that was lost. `casegrid restore` says it by itself.
         """
-        epoch = run(with_database(outbox.raise_epoch))
+        said = run(outbox.epoch_said(read_settings(), service.name))
+        epoch = run(with_database(partial(outbox.raise_epoch, said=said)))
         console.print(f"{service.name}: epoch {epoch}; start the service now")
 
     app.add_typer(parked_command(), name="parked")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from services.router.decisions.stuck import STUCK_QUEUES
 from shared import kafka
 from shared.events import Topic
 from shared.kafka.connection import admin
@@ -190,3 +192,77 @@ async def alter(settings: Settings, topic: str, values: dict[str, str]) -> None:
     """Change a topic's settings, as somebody in a hurry would."""
     async with admin(settings) as client:
         await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, values)])
+
+
+def test_status_tells_one_that_is_away_by_what_waits_for_it(spoiled_city: City) -> None:
+    city = spoiled_city
+    case = city.submit(category="E0102", place={"code": "210212001001001"})["id"]
+    city.case(case)
+    well = eventually(
+        lambda: city.operate("status"), lambda said: said.returncode == 0, seconds=60, pause=1
+    )
+    assert "nothing to look at" in well.stdout
+    seen = json.loads(city.operate("status", "--json").stdout)
+    assert [one["state"] for one in seen["services"]] == ["ready"] * 4
+    assert seen["wants"] == []
+    assert seen["due_next"] is not None
+    assert {one["name"] for one in seen["queues"]} == {queue.name for queue in STUCK_QUEUES}
+    assert next(one for one in seen["queues"] if one["name"] == "open")["n"] >= 1
+
+    city.stack.stop_service("router")
+    lost = city.submit(category="E0102", place={"code": "210212001001001"})["id"]
+    alone = eventually(
+        lambda: json.loads(city.operate("status", "--json").stdout),
+        lambda said: next(one for one in said["services"] if one["name"] == "router")["behind"],
+        seconds=60,
+    )
+    router = next(one for one in alone["services"] if one["name"] == "router")
+    assert router["state"] == "silent"
+    assert router["parked"] == 0
+    assert alone["oldest_unrouted_seconds"] > 0
+    assert any("router is silent" in line for line in alone["wants"])
+    assert next(one for one in alone["queues"] if one["name"] == "blocked")["n"] is None
+    shown = city.operate("status")
+    assert shown.returncode == 1
+    assert "! router is silent" in shown.stdout
+
+    nowhere = city.operate("status", CASEGRID_ROUTER_DATABASE_URL="postgresql://127.0.0.1:1/x")
+    assert nowhere.returncode == 1
+    assert "the database of router is away" in nowhere.stdout
+    unset = city.operate("status", CASEGRID_ROUTER_DATABASE_URL="")
+    assert unset.returncode == 2
+    assert "operator.env" in unset.stderr
+
+    city.stack.start_service("router")
+    city.case(lost)
+
+
+def test_a_census_names_what_a_listener_lost_and_is_content_when_it_is_mended(
+    spoiled_city: City,
+) -> None:
+    city = spoiled_city
+    cases = [
+        city.submit(category="E0102", place={"code": "210212001001001"})["id"] for _ in range(5)
+    ]
+    for case in cases:
+        city.case(case)
+    same = eventually(
+        lambda: city.operate("census"), lambda said: said.returncode == 0, seconds=60, pause=1
+    )
+    assert "nothing differs" in same.stdout
+    city.stack.stop_service("analytics")
+    asyncio.run(
+        rows(city, "analytics", "delete from contributions where case_id = $1", UUID(cases[0]))
+    )
+    asyncio.run(rows(city, "escalation", "update armed set seq = 0 where case_id = $1",
+                     UUID(cases[1])))  # fmt: skip
+    found = city.operate("census", "--patience", "0")
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert cases[0] in found.stdout
+    assert cases[1] in found.stdout
+    assert cases[2] not in found.stdout
+    city.stack.start_service("analytics")
+    mended = eventually(
+        lambda: city.operate("census"), lambda said: said.returncode == 0, seconds=100, pause=2
+    )
+    assert "nothing differs" in mended.stdout
