@@ -21,7 +21,7 @@ from tests.journeys.watching import Watching, watching
 from tests.servers import PostgresServer
 from tests.tools import PrometheusTools
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 SPEED = 240
 FULL = 10_001
@@ -134,7 +134,7 @@ def kafka_is_down_and_an_outbox_is_full(city: City, alerts: Watching, broker: Ka
     alerts.fires("CasegridOutboxDeep/intake", may=(*may, "CasegridDegraded"))
     asyncio.run(changed(city, "delete from outbox where id > $1", before))
     broker.start()
-    alerts.quiet(180)
+    alerts.quiet(300)
 
 
 async def changed(city: City, sql: str, *arguments: object) -> int:

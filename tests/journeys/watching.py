@@ -61,7 +61,7 @@ class Watching:
             if one["state"] == "firing"
         }
 
-    def quiet(self, seconds: float = 60) -> None:
+    def quiet(self, seconds: float = 150) -> None:
         """Wait until nothing fires but the sign of life for a while, and begin to keep anew."""
         looks: deque[bool] = deque(maxlen=QUIET_LOOKS)
 
@@ -72,7 +72,7 @@ class Watching:
         eventually(is_quiet, bool, seconds, LOOK_SECONDS)
         self.seen = set()
 
-    def fires(self, *must: str, seconds: float = 30, may: tuple[str, ...] = ()) -> None:
+    def fires(self, *must: str, seconds: float = 90, may: tuple[str, ...] = ()) -> None:
         """Wait until these fire; nothing else has since it was quiet, but what may."""
         eventually(self.firing, lambda now: set(must) <= now, seconds, LOOK_SECONDS)
         others = {one for one in self.seen if one not in must and one != WATCHDOG}
