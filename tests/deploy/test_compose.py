@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -152,6 +153,18 @@ def test_its_commands_bring_one_petition_into_a_queue(
     make_databases(beside.postgres, dict(line.split("=", 1) for line in written.splitlines()))
     secret = ours[0].environment["CASEGRID_TOKEN_SECRET"]
     all_of_them(ours, beside, tmp_path, secret, {"/livez", "/metrics"})
+
+
+def test_grafana_finds_prometheus_and_our_dashboards(services: dict[str, Any]) -> None:
+    folder = ROOT / "deploy" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/casegrid.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((folder / "dashboards/casegrid.yaml").read_text())["providers"]
+    asked = urlsplit(source["url"])
+    assert asked.hostname in services
+    assert source["isDefault"]
+    mounted = {volume["target"]: volume["source"] for volume in services["grafana"]["volumes"]}
+    assert mounted[provider["options"]["path"]].endswith("/deploy/grafana/dashboards")
+    assert mounted["/etc/grafana/provisioning"].endswith("/deploy/grafana/provisioning")
 
 
 def test_prometheus_takes_its_settings(prometheus_tools: PrometheusTools) -> None:

@@ -115,6 +115,21 @@ def test_everything_is_installed_by_its_hash() -> None:
     assert all("--require-hashes" in part or "wheels/*.whl" in part for part in installs)
 
 
+def test_what_is_copied_is_what_an_engine_is_sent() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    sent = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    assert lines[0] == "*"
+    copied = [
+        Path(path)
+        for stage in stages(DOCKERFILE.read_text())
+        for step in stage.steps
+        if type(step) is Copy and step.source is None
+        for path in step.paths
+    ]
+    assert [path for path in copied if not any(path.match(one) for one in sent)] == []
+    assert [one for one in sent if not any(path.match(one) for path in copied)] == []
+
+
 @pytest.mark.parametrize("line", ["ADD x /x", "VOLUME /x", "COPY --chown=1 x /x"])
 def test_an_instruction_that_could_not_be_tried_is_refused(line: str) -> None:
     with pytest.raises(Unknown):
