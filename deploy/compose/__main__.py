@@ -1,7 +1,7 @@
 """`python -m deploy.compose`: make the secrets that docker-compose.yml names, once.
 
-Files of mode 600 in `.casegrid/compose`. What is there stays as it is: the databases know the
-passwords from their first start.
+Files of mode 600 in `deploy/compose/secrets`, out of git's sight. What is there stays as it is: the
+databases know the passwords from their first start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.local.environment import SERVICES, write_private
 
-FOLDER = Path(__file__).resolve().parents[2] / ".casegrid" / "compose"
+FOLDER = Path(__file__).resolve().with_name("secrets")
 DATABASE = "postgresql://casegrid_{service}:{password}@postgres:5432/casegrid_{service}"
 
 

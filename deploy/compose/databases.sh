@@ -3,7 +3,9 @@
 set -eu
 for service in intake router escalation analytics; do
   variable=$(echo "${service}_PASSWORD" | tr '[:lower:]' '[:upper:]')
-  psql -X -q -v ON_ERROR_STOP=1 -v name="casegrid_$service" -v password="$(printenv "$variable")" <<'SQL'
+  # The password by the environment: whoever lists processes sees the words of a command.
+  psql -X -q -v ON_ERROR_STOP=1 -v name="casegrid_$service" <<SQL
+\\getenv password $variable
 create role :"name" login password :'password';
 create database :"name" owner :"name";
 revoke all on database :"name" from public;

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,12 +50,23 @@ class Container:
         return ours - KNOWN
 
 
+PLAIN_KAFKA = {
+    "CASEGRID_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+    "CASEGRID_KAFKA_REPLICATION": "1",
+    "CASEGRID_KAFKA_MIN_INSYNC": "1",
+}
+
+
 @dataclass(frozen=True)
 class Beside:
-    """The servers of this machine that stand for those of the deployment."""
+    """The servers of this machine that stand for those of the deployment.
+
+    `kafka_settings` are those of the one broker here: it stands for three, and encrypts nothing.
+    """
 
     postgres: Postgres
     kafka: str
+    kafka_settings: Mapping[str, str] = field(default_factory=lambda: dict(PLAIN_KAFKA))
 
     def told(self, container: Container, port: int) -> dict[str, str]:
         """The environment of a container, with the addresses of this machine."""
@@ -67,10 +78,7 @@ class Beside:
         return told | {
             "CASEGRID_DATABASE_URL": moved.geturl(),
             "CASEGRID_KAFKA_BOOTSTRAP": self.kafka,
-            # One broker without TLS stands for three with it.
-            "CASEGRID_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
-            "CASEGRID_KAFKA_REPLICATION": "1",
-            "CASEGRID_KAFKA_MIN_INSYNC": "1",
+            **self.kafka_settings,
             "CASEGRID_HOST": "127.0.0.1",
             "CASEGRID_PORT": str(port),
         }
@@ -150,6 +158,12 @@ def answers(url: str) -> bool:
         return False
 
 
+def is_whole(url: str) -> bool:
+    """Whether nothing is missing."""
+    answer = httpx.get(f"{url}/readyz", trust_env=False, timeout=5)
+    return bool(answer.json()["status"] == "ready")
+
+
 def eventually(condition: Callable[[], bool], log: Path, seconds: float = 60) -> None:
     """Wait for it; else the end of what was logged."""
     deadline = time.monotonic() + seconds
@@ -189,8 +203,10 @@ def all_of_them(
     served = [one for one in containers if one.serves]
     assert {one.words[0] for one in served} == set(SERVICES)
     with serving(served, beside, logs) as urls:
-        for url in urls.values():
+        for name, url in urls.items():
             assert [path for path in asked if not answers(url + path)] == []
+            # Not only not down: what it may not do would degrade it.
+            eventually(lambda url=url: is_whole(url), logs / f"{name}.log")  # type: ignore[misc]
         reaches_a_queue(urls, secret, logs)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -24,14 +25,16 @@ from tests.deploy.containers import (
     secrets_in,
 )
 from tests.servers import ROOT
+from tests.tools import PrometheusTools
 
 FILE = ROOT / "docker-compose.yml"
+SECRETS = Path("deploy/compose/secrets")
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 
 
 def as_compose_reads_it(project: Path, file: Path = FILE) -> "subprocess.CompletedProcess[str]":
     """The file after its own program checked it against the specification's schema."""
-    make(project / ".casegrid" / "compose")
+    make(project / SECRETS)
     return subprocess.run(
         [COMPOSE, "--project-directory", project, "--file", file, "config", "--format", "json"],
         capture_output=True, text=True, timeout=60,
@@ -146,10 +149,31 @@ def test_its_commands_bring_one_petition_into_a_queue(
     own_kafka: Callable[[], Kafka],
 ) -> None:
     beside = Beside(own_postgres(), own_kafka().bootstrap)
-    written = (tmp_path / ".casegrid" / "compose" / "postgres.env").read_text()
+    written = (tmp_path / SECRETS / "postgres.env").read_text()
     make_databases(beside.postgres, dict(line.split("=", 1) for line in written.splitlines()))
     secret = ours[0].environment["CASEGRID_TOKEN_SECRET"]
     all_of_them(ours, beside, tmp_path, secret, {"/livez", "/metrics"})
+
+
+def test_grafana_finds_prometheus_and_our_dashboards(services: dict[str, Any]) -> None:
+    folder = ROOT / "deploy" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/casegrid.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((folder / "dashboards/casegrid.yaml").read_text())["providers"]
+    asked = urlsplit(source["url"])
+    assert asked.hostname in services
+    assert source["isDefault"]
+    mounted = {volume["target"]: volume["source"] for volume in services["grafana"]["volumes"]}
+    assert mounted[provider["options"]["path"]].endswith("/deploy/grafana/dashboards")
+    assert mounted["/etc/grafana/provisioning"].endswith("/deploy/grafana/provisioning")
+
+
+def test_prometheus_takes_its_settings(prometheus_tools: PrometheusTools) -> None:
+    settings = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+    done = subprocess.run(
+        [prometheus_tools.promtool, "check", "config", settings],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_service_knows_the_same_key_and_a_password_of_its_own() -> None:

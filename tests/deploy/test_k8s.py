@@ -1,5 +1,6 @@
 """The manifests of Kubernetes, rendered as a cluster's own tool does, against rules of our own."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -7,29 +8,32 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import kubernetes_validate
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from deploy.image.dockerfile import stages
 from deploy.k8s.__main__ import BASE, RULES, WRITTEN, text
 from deploy.local.environment import SERVICES
-from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from shared.contract import LISTENERS
 from shared.events import OWNERS, Topic
-from shared.kafka import PARTITIONS, TOPIC_SETTINGS
+from shared.kafka import PARTITIONS, TOPIC_SETTINGS, create_topics
 from shared.settings import Settings
 from shared.telemetry import LAG_SECONDS
 from tests.deploy.containers import (
+    PLAIN_KAFKA,
     Beside,
     Container,
     all_of_them,
     make_databases,
     secrets_in,
 )
-from tests.servers import ROOT
+from tests.deploy.guarded import PASSWORD, GuardedKafka, allow
+from tests.servers import ROOT, free_port
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "city"
@@ -392,25 +396,42 @@ def containers(secrets: dict[tuple[str, str], str] | None = None) -> list[Contai
 
 
 @pytest.fixture
-def beside(own_postgres: Callable[[], Postgres], own_kafka: Callable[[], Kafka]) -> Beside:
-    return Beside(own_postgres(), own_kafka().bootstrap)
+def guarded_kafka(server_directory: Path) -> Iterator[GuardedKafka]:
+    """A Kafka with the users of the manifests, who may what the manifests say."""
+    home = server_directory / f"kafka-{uuid4().hex}"
+    broker = GuardedKafka(home, free_port(), free_port(), free_port(), list(of("KafkaUser")))
+    broker.start()
+    operator = Settings(database_url=SecretStr(""), kafka_bootstrap=broker.bootstrap)
+    asyncio.run(make_topics_and_rules(operator))
+    yield broker
+    broker.stop()
 
 
+async def make_topics_and_rules(operator: Settings) -> None:
+    """What Strimzi's operator makes of the manifests; one broker keeps one copy."""
+    await create_topics(operator)
+    await allow(operator, list(of("KafkaUser").values()))
+
+
+@pytest.mark.kafka
 @pytest.mark.timeout(400)
-def test_the_commands_bring_one_petition_into_a_queue(beside: Beside, tmp_path: Path) -> None:
+def test_the_commands_bring_one_petition_into_a_queue_with_no_more_than_they_may(
+    own_postgres: Callable[[], Postgres], guarded_kafka: GuardedKafka, tmp_path: Path
+) -> None:
+    settings = PLAIN_KAFKA | {
+        "CASEGRID_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "CASEGRID_KAFKA_SASL_MECHANISM": "PLAIN",
+    }
+    beside = Beside(own_postgres(), guarded_kafka.guarded, settings)
     make_databases(beside.postgres, {f"{s.upper()}_PASSWORD": f"of-{s}" for s in SERVICES})
     token = "only-of-this-test-and-longer-than-32-bytes"
     secrets = {("casegrid-token", "secret"): token}
     for service in SERVICES:
-        secrets[f"casegrid-{service}", "password"] = "nobody asks here"
-        uri = f"postgresql://casegrid_{service}:of-{service}@casegrid-db-{service}-rw.casegrid:5432"
-        secrets[f"casegrid-db-{service}-app", "uri"] = f"{uri}/casegrid_{service}"
-    once, served = (
-        [one for one in containers(secrets) if one.serves is serves] for serves in (False, True)
-    )
-    # The operator of Kafka makes the topics there.
-    topics = Container("topics", ("router", "topics", "--create"), served[0].environment)
-    all_of_them([*once, topics, *served], beside, tmp_path, token, paths())
+        secrets[f"casegrid-{service}", "password"] = PASSWORD
+        host = f"casegrid-db-{service}-rw.casegrid:5432"
+        uri = f"postgresql://casegrid_{service}:of-{service}@{host}/casegrid_{service}"
+        secrets[f"casegrid-db-{service}-app", "uri"] = uri
+    all_of_them(containers(secrets), beside, tmp_path, token, paths())
 
 
 def paths() -> set[str]:

@@ -60,6 +60,25 @@ def test_of_two_escalations_one_takes_over_when_the_other_stands_still(scene: Sc
     is_well(scene)
 
 
+def test_three_routers_share_the_work_and_hand_it_over_without_doing_anything_twice(
+    scene: Scene,
+) -> None:
+    first, second = scene.town.add("router"), scene.town.add("router")
+    scene.recover(time.monotonic())
+    time.sleep(scene.seconds)
+    heard = {one.name: one.metric("casegrid_events_heard_total")
+             for one in scene.town.replicas["router"]}  # fmt: skip
+    assert len(heard) == 3
+    assert all(heard.values()), heard
+    # As a cluster takes them away: one is told to end, one is gone with its node.
+    scene.town.remove(first)
+    scene.recover(time.monotonic())
+    time.sleep(scene.seconds)
+    scene.town.remove(second, at_once=True)
+    scene.recover(time.monotonic())
+    is_well(scene)
+
+
 def test_the_last_version_and_this_one_work_side_by_side(scene_of_two: Scene) -> None:
     scene = scene_of_two
     assert scene.town.older is not None
