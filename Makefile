@@ -47,7 +47,7 @@ bench: $(VENV)/.ready  ## petitions per second, accepted to counted, beside the 
 	$(BIN)/python -m bench $(ARGS)
 
 lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra local --extra train --extra dev --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra local --extra traces --extra train --extra dev --output-file requirements.lock pyproject.toml
 
 clean:  ## remove the environment and all local data
 	rm -rf $(VENV) .casegrid .test-cache

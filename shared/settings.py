@@ -102,7 +102,14 @@ class Settings(BaseSettings):
     census: bool = Field(
         default=True, description="count and compare; off while two versions run side by side"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="at the start; SIGUSR1 makes it say more, SIGUSR2 less"
+    )
+    otlp_endpoint: HttpUrl | None = Field(
+        default=None,
+        description="spans go there by OTLP over HTTP (with the extra `traces`); without it none"
+        " are recorded",
+    )
 
     @field_validator("token_secret")
     @classmethod

@@ -9,6 +9,8 @@ import traceback
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared import lines
+
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600)
 
 REQUESTS = Counter(
@@ -139,3 +141,4 @@ def set_up_logging(service: str, level: str) -> None:
     # Weather is told by our own health and metrics; aiokafka says it once per retry.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(service=service)
+    lines.set_up(service)

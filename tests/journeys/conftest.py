@@ -1,7 +1,7 @@
 """Cities for journeys: at real time, at 1 h = 0.125 s, and one with a Kafka it may break."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -18,9 +18,16 @@ from tests.servers import KafkaServer, PostgresServer, free_port
 
 @contextmanager
 def running_city(
-    directory: Path, server: PostgresServer, bootstrap: str, speed: float
+    directory: Path,
+    server: PostgresServer,
+    bootstrap: str,
+    speed: float,
+    extra: Mapping[str, str] | None = None,
 ) -> Iterator[City]:
-    """A city with databases and topics of its own on these servers; all gone afterwards."""
+    """A city with databases and topics of its own on these servers; all gone afterwards.
+
+    `extra`: more settings of its services.
+    """
     name = f"city{uuid4().hex[:12]}"
     databases = {service: f"{name}_{service}" for service in SERVICES}
     asyncio.run(execute(server, [f"create database {one}" for one in databases.values()]))
@@ -32,6 +39,7 @@ def running_city(
         kafka=bootstrap,
         databases={service: server.dsn(one) for service, one in databases.items()},
         topic_prefix=f"{name}.",
+        extra_env=extra,
     )
     stack.start()
     city = City(stack)
