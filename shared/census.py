@@ -15,8 +15,6 @@ from functools import cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from prometheus_client import Counter, Gauge
-
 from shared import hearing, outbox
 from shared.clock import wall
 from shared.events import (
@@ -33,6 +31,7 @@ from shared.hearing import Batch, Done, Handle
 from shared.kafka import PARTITIONS, lane_of
 from shared.outbox import Saying
 from shared.postgres import Transaction
+from shared.telemetry import CENSUS_AGE, COMPARED, DIFFERENCES
 
 PAGE: Final = 500
 WALK: Final = timedelta(minutes=1)
@@ -50,18 +49,6 @@ MOST_ASKED: Final = 3
 FIRST: Final = UUID(int=0)
 LAST: Final = UUID(int=2**128 - 1)
 REPORT: Final = "census/report"
-
-COMPARED = Counter("casegrid_census_compared", "Petitions or cases compared with their owner")
-DIFFERENCES = Counter(
-    "casegrid_census_differences", "Of those, the ones that differed and were asked for again",
-    ["topic"],
-)  # fmt: skip
-STRANGERS = Counter(
-    "casegrid_census_strangers", "Petitions or cases that their owner does not have", ["topic"]
-)
-WALK_AGE = Gauge(
-    "casegrid_census_walk_age_seconds", "Since the owner last counted all; NaN before the first"
-)
 
 
 class Known(NamedTuple):
@@ -127,12 +114,12 @@ def made_at(id_: UUID) -> datetime:
 
 
 @cache
-def subjects(topic: Topic) -> tuple[str, ...]:
-    """For each partition of a topic a subject whose key finds it."""
+def subjects(topic: Topic, word: str = "census") -> tuple[str, ...]:
+    """For each partition of a topic a subject, beginning with `word`, whose key finds it."""
     found: dict[int, str] = {}
     n = 0
     while len(found) < PARTITIONS[topic]:
-        subject = f"census/{n}"
+        subject = f"{word}/{n}"
         found.setdefault(lane_of(topic, subject), subject)
         n += 1
     return tuple(found[partition] for partition in sorted(found))
@@ -256,7 +243,7 @@ async def show_age(tx: Transaction) -> None:
         "select extract(epoch from $1 - done_at)::float8 from census where done_at > '-infinity'",
         wall(),
     )
-    WALK_AGE.set(float("nan") if age is None else age)
+    CENSUS_AGE.set(float("nan") if age is None else age)
 
 
 # ---------------------------------------------------------------- whoever hears it

@@ -136,6 +136,16 @@ class CensusDiffered(Data):
     missed: tuple[Missed, ...]
 
 
+class Heartbeat(Data):
+    """A made-up petition that only goes the way of one: no case comes of it, nothing counts it.
+
+    `beat_at` is when intake said it, in wall time.
+    """
+
+    type: Literal["casegrid.heartbeat.v1"]
+    beat_at: AwareDatetime
+
+
 # ---------------------------------------------------------------- intake.events
 
 
@@ -538,7 +548,8 @@ AnyEvent = Annotated[
     | PolicyPart
     | PolicyPublished
     | CensusTaken
-    | CensusDiffered,
+    | CensusDiffered
+    | Heartbeat,
     Field(discriminator="type"),
 ]
 ANY_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
@@ -546,10 +557,13 @@ ANY_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 OWNERS: dict[Topic, tuple[str, tuple[type[Data], ...]]] = {
     Topic.INTAKE: (
         "intake",
-        (PetitionReceived, PetitionSupplemented, PetitionRated, CensusTaken, CensusDiffered),
+        (
+            PetitionReceived, PetitionSupplemented, PetitionRated, CensusTaken, CensusDiffered,
+            Heartbeat,
+        ),
     ),
-    Topic.ROUTER: ("router", (CaseChanged, CensusTaken, CensusDiffered)),
-    Topic.ESCALATION: ("escalation", (DeadlineBreached, NoticePosted, CensusDiffered)),
+    Topic.ROUTER: ("router", (CaseChanged, CensusTaken, CensusDiffered, Heartbeat)),
+    Topic.ESCALATION: ("escalation", (DeadlineBreached, NoticePosted, CensusDiffered, Heartbeat)),
     Topic.ANALYTICS: ("analytics", (CensusDiffered,)),
     Topic.POLICY: ("router", (PolicyPart, PolicyPublished)),
 }  # fmt: skip

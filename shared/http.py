@@ -262,9 +262,10 @@ class Around:
             telemetry.REQUESTS_UNDER_WAY.dec()
             route = getattr(scope.get("route"), "path", "(none)")
             seconds = time.perf_counter() - started
-            lines.tell_request(scope["method"], route, status, seconds, traces.id_of(trace))
-            self.end(span, scope["method"], route, status)
-            telemetry.REQUESTS.labels(route, scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in telemetry.METHODS else telemetry.OTHER
+            lines.tell_request(method, route, status, seconds, traces.id_of(trace))
+            self.end(span, method, route, status)
+            telemetry.REQUESTS.labels(route, method, str(status)).inc()
             telemetry.REQUEST_SECONDS.labels(route).observe(seconds)
 
     def traced(self, scope: Scope) -> tuple[str, traces.Span | None]:
@@ -365,9 +366,9 @@ def on_weather(request: Request, error: Exception) -> Response:
 def on_bug(_: Request, error: Exception) -> Response:
     """Ours: logged with its trace, told without it."""
     logger.error("a request met a bug", exc_info=error)
-    return problem_response(
-        Problem(500, "internal-error", f"This is our fault and was logged. {SEND_AGAIN}")
-    )
+    said = f"This is our fault and was logged. {SEND_AGAIN}"
+    # uvicorn closes the connection after a bug: whoever would send on it again must know.
+    return problem_response(Problem(500, "internal-error", said, headers={"Connection": "close"}))
 
 
 # ---------------------------------------------------------------- every service's own routes
@@ -423,6 +424,7 @@ async def metrics(request: Request) -> Response:
     process = process_of(request)
     telemetry.POOL_IN_USE.set(process.pool.get_size() - process.pool.get_idle_size())
     telemetry.POOL_SIZE.set(process.pool.get_size())
+    telemetry.POOL_LIMIT.set(process.pool.get_max_size())
     status, _ = await readiness(process)
     telemetry.READY.set(READY[status])
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

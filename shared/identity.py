@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import jwt
+from pydantic import StringConstraints
 
 from shared.clock import wall
 from shared.divisions import CITY, is_within
@@ -22,6 +23,10 @@ ISSUER = "casegrid-development"
 AUDIENCE = "casegrid"
 RESIDENTS = "resident"
 """The audience of a resident's token: it opens his own petition to him, and nothing else."""
+
+
+Subject = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+"""A person as tokens name him: ASCII without blanks, 255 at most. [std] OpenID Connect Core 2."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     census: bool = Field(
         default=True, description="count and compare; off while two versions run side by side"
     )
+    heartbeat_seconds: float = Field(
+        default=30.0, ge=0, description="between two heartbeats; 0: none, as with two versions"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="at the start; SIGUSR1 makes it say more, SIGUSR2 less"
     )

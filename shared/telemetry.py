@@ -5,11 +5,46 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
+from typing import Final, NamedTuple, TypeAlias
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 from shared import lines
+from shared.events import Topic
+
+# When each counter was made: as many series again, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Bound(NamedTuple):
+    """What keeps the values of a label few where they cannot be listed: so many at most."""
+
+    most: int
+    by: str
+
+
+Labels: TypeAlias = Mapping[str, tuple[str, ...] | Bound]
+"""Every label of a list of metrics: its values, or what bounds them. Never an id."""
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+OTHER: Final = "(other)"
+"""Any other method: whoever asks makes up what he likes."""
+
+PARTITIONS: Final = tuple(map(str, range(12)))
+
+LABELS: Final[Labels] = {
+    "topic": tuple(Topic),
+    "partition": PARTITIONS,
+    "route": Bound(80, "the paths of the service's API as /docs writes them, (none), (gate)"),
+    "method": (*METHODS, OTHER),
+    "status": Bound(30, "the HTTP statuses that are answered"),
+    "loop": Bound(30, "the loops of the service"),
+    "what": Bound(30, "the kinds of weather: names of error classes"),
+    "stage": ("sent", "routed", "timed", "counted", "told", "ordered"),
+    "reason": Bound(30, "the broker's refusals: names of error classes"),
+}
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600)
 
@@ -33,6 +68,14 @@ LAG_SECONDS = Gauge(
     ["topic"],
 )  # fmt: skip
 LAG_RECORDS = Gauge("casegrid_consumer_lag_records", "Records between us and the end", ["topic"])
+PARTITION_LAG_SECONDS = Gauge(
+    "casegrid_partition_lag_seconds", "Age of what was handled last of each partition of ours",
+    ["topic", "partition"],
+)  # fmt: skip
+PARTITION_LAG_RECORDS = Gauge(
+    "casegrid_partition_lag_records", "Records between us and the end of each partition of ours",
+    ["topic", "partition"],
+)  # fmt: skip
 MISSED = Counter(
     "casegrid_records_missed", "Records lost: gone from a topic that is not compacted, unread",
     ["topic"],
@@ -51,8 +94,25 @@ STOPPED_PARTITIONS = Gauge(
     "Partitions read no further: a type this version does not know, or a position off the log",
     ["topic"],
 )  # fmt: skip
+COMPARED = Counter("casegrid_census_compared", "Petitions or cases compared with their owner")
+DIFFERENCES = Counter(
+    "casegrid_census_differences", "Of those, the ones that differed and were asked for again",
+    ["topic"],
+)  # fmt: skip
+STRANGERS = Counter(
+    "casegrid_census_strangers", "Petitions or cases that their owner does not have", ["topic"]
+)
+CENSUS_AGE = Gauge(
+    "casegrid_census_walk_age_seconds", "Since the owner last counted all; NaN before the first"
+)
 FOREIGN_CLOCK = Counter(
     "casegrid_foreign_clock_events", "Events stamped by another promise clock than ours", ["topic"]
+)
+
+HEARTBEAT_AGE = Gauge(
+    "casegrid_heartbeat_age_seconds",
+    "Since the sending of the last heartbeat that this stage felt on every partition",
+    ["stage"],
 )
 
 OUTBOX_DEPTH = Gauge("casegrid_outbox_depth", "Events committed and not yet on Kafka")
@@ -65,8 +125,21 @@ RELAYING = Gauge("casegrid_relay_active", "1 where this process is the relay of 
 LOOP_LAG = Gauge("casegrid_loop_lag_seconds", "How late the event loop woke, last time")
 POOL_IN_USE = Gauge("casegrid_pool_in_use", "Database connections in use")
 POOL_SIZE = Gauge("casegrid_pool_size", "Database connections open")
+POOL_LIMIT = Gauge("casegrid_pool_limit", "Database connections that may be open")
+POOL_WAIT = Gauge(
+    "casegrid_pool_wait_seconds", "How long a timer waited for a database connection, last time"
+)
 CLOCK_SKEW = Gauge("casegrid_clock_skew_seconds", "Database time less process time")
 READY = Gauge("casegrid_ready", "1 ready, 0.5 degraded, 0 down")
+
+
+def show_partitions(gauge: Gauge, topic: Topic, values: Mapping[int, float]) -> None:
+    """Set a gauge for each partition of ours; one that is another's now is his to show."""
+    for partition in PARTITIONS:
+        if (value := values.get(int(partition))) is None:
+            gauge.remove(topic, partition)
+        else:
+            gauge.labels(topic, partition).set(value)
 
 
 def trace_of(error: BaseException) -> str:

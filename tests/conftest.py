@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,10 +27,13 @@ from tests.servers import (
     free_port,
     session_directory,
 )
+from tests.tools import Missing, PrometheusTools
+from tests.tools import prometheus_tools as fetched_tools
 
 MARKED_BY = {
     "postgres": {"postgres_server", "own_postgres"},
     "kafka": {"kafka_server", "own_kafka"},
+    "prometheus": {"prometheus_tools"},
 }
 
 
@@ -44,10 +48,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fetch Kafka before the first test, whose time-out is not meant for a slow network."""
-    wanted = any(item.get_closest_marker("kafka") for item in session.items)
-    if wanted and not session.config.option.collectonly:
+    """Fetch what tests use before the first, whose time-out is not meant for a slow network."""
+    if session.config.option.collectonly:
+        return
+    marks = {mark.name for item in session.items for mark in item.iter_markers()}
+    if "kafka" in marks:
         kafka_jars(cache_directory())
+    if "prometheus" in marks:
+        with suppress(Missing):  # the fixture asks again, and says what is missing
+            fetched_tools(cache_directory())
+
+
+@pytest.fixture(scope="session")
+def prometheus_tools() -> PrometheusTools:
+    """promtool and Prometheus; where they cannot be had the tests skip and say why, CI fails."""
+    try:
+        return fetched_tools(cache_directory())
+    except Missing as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """The crew: made-up officers who work the queues over HTTP, as the officers of a city would.
 
-They sign, verify, reply, resolve, call back, classify and hand over, and now and then return,
-promote or neglect a case. What becomes of a case at a desk is drawn from the seed, the case and
-the desk, so that the same crew does the same again. It is a client like any other: tokens,
+They sign, verify, reply, resolve, classify and hand over, the hotline calls back, and now and then
+they return, promote or neglect a case. What becomes of a case at a desk is drawn from the seed, the
+case and the desk, so that the same crew does the same again. It is a client like any other: tokens,
 `If-Match`, `Idempotency-Key`, the same commands and refusals.
 """
 
@@ -90,7 +90,7 @@ class Work:
 class Desk:
     """A queue that somebody works: a division's own, or an office's in a division.
 
-    Two persons work at it by turns: who closes a case is not who resolved it.
+    Two persons work at it by turns.
     """
 
     division: str
@@ -147,27 +147,37 @@ class Crew:
             yield Desk(queue["division"], queue["office"], self.second)
 
     async def clear(self, desk: Desk) -> None:
-        """One page of a desk: of each line all that this person can do now."""
-        async with self.at_once:
-            joint = "&" if "?" in desk.path else "?"
-            queue = await self.get(f"{desk.path}{joint}limit={PAGE}", desk)
-            entries = queue["entries"] if queue else ()
-            # A case may stand there as held and for clocks that the desk owns: held comes first.
-            lines: dict[str, dict[str, Any]] = {}
-            for line in sorted(entries, key=lambda line: line["why"] == "clock"):
-                lines.setdefault(line["case"], line)
-            for line in lines.values():
-                await self.work_at(line, desk)
+        """The first page of a desk with something to do: of each line all that he can do now.
 
-    async def work_at(self, line: dict[str, Any], desk: Desk) -> None:
-        """One thing after the other, until the case has left the desk or is another's turn."""
+        What is neglected stays on top: the one hotline that calls for all has much of it.
+        """
+        joint, cursor = "&" if "?" in desk.path else "?", ""
+        async with self.at_once:
+            while queue := await self.get(f"{desk.path}{joint}limit={PAGE}{cursor}", desk):
+                # A case may stand there as held and for clocks of the desk's: held comes first.
+                lines: dict[str, dict[str, Any]] = {}
+                for line in sorted(queue["entries"], key=lambda line: line["why"] == "clock"):
+                    lines.setdefault(line["case"], line)
+                worked = [await self.work_at(line, desk) for line in lines.values()]
+                if any(worked) or queue["cursor"] is None:
+                    return
+                cursor = f"&cursor={queue['cursor']}"
+
+    async def work_at(self, line: dict[str, Any], desk: Desk) -> bool:
+        """One thing after the other, until the case has left the desk or is another's turn.
+
+        Returns whether anything was done.
+        """
+        done = False
         while (command := await self.command_for(line, desk)) is not None:
             name = command["command"]
             after = await self.give(line, command, desk)
+            done = done or after is not None
             if after is None or after["holder"] != line["holder"] or name not in NEXT:
-                return
+                break
             line = line | after | {"verified": line["verified"] or name == "verify"}
             line["replied"] = line["replied"] or name == "reply"
+        return done
 
     async def command_for(self, line: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
         """What to do with this line; None to leave it."""

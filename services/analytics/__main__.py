@@ -15,6 +15,7 @@ from shared.census import ask_for_missed, besides
 from shared.command import complaints, console, read_settings, run, service_command
 from shared.events import Topic
 from shared.hearing import Handle
+from shared.heartbeat import feeling
 from shared.service import Process, Service, Timer
 
 
@@ -33,9 +34,8 @@ def hears(process: Process) -> dict[Topic, Handle]:
         source="analytics",
         clock=process.clock.name,
     )
-    return {
-        Topic.ROUTER: besides(compare, cases.noting(process.state), asks=process.settings.census)
-    }
+    hear = besides(compare, cases.noting(process.state), asks=process.settings.census)
+    return {Topic.ROUTER: feeling(hear)}
 
 
 SERVICE = Service(

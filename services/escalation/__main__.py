@@ -8,10 +8,11 @@ from pathlib import Path
 
 from services.escalation import api, handlers
 from services.escalation.handlers import census
-from shared.census import ask_for_missed, besides
+from shared.census import Voice, ask_for_missed, besides
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle
+from shared.heartbeat import On, feeling
 from shared.service import Process, Service
 
 
@@ -24,8 +25,10 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
         source="escalation",
         clock=process.clock.name,
     )
+    on = On(Topic.ESCALATION, Voice("escalation", process.epoch, process.clock.name))
     handle = partial(handlers.handle, clock=process.clock.name)
-    return {Topic.ROUTER: besides(compare, handle, asks=process.settings.census)}
+    hear = besides(compare, handle, asks=process.settings.census)
+    return {Topic.ROUTER: feeling(hear, on)}
 
 
 SERVICE = Service(

@@ -12,6 +12,7 @@ from shared.census import besides
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle
+from shared.heartbeat import feeling
 from shared.service import Process, Service, Timer
 
 
@@ -21,7 +22,7 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
     compare = partial(census.hear, voice=loops.voice_of(process), shelf=shelf)
     hear = partial(receipts.on_case_changed, clock=process.clock)
     return {
-        Topic.ROUTER: besides(compare, hear, asks=process.settings.census),
+        Topic.ROUTER: feeling(besides(compare, hear, asks=process.settings.census)),
         Topic.POLICY: policy.on_policy,
     }
 

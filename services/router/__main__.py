@@ -18,6 +18,7 @@ from shared.census import besides, show_age
 from shared.command import service_command
 from shared.events import Topic
 from shared.hearing import Handle
+from shared.heartbeat import On, feeling
 from shared.service import Process, Service, Timer
 
 
@@ -36,9 +37,10 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
     counting = Census(known, process.epoch, process.clock)
     petitions = Petitions(known, process.epoch, process.clock)
     orders = Orders(known, process.epoch, process.clock)
+    on = On(Topic.ROUTER, counting.voice)
     return {
-        Topic.INTAKE: besides(counting.hear, petitions.handle),
-        Topic.ESCALATION: besides(counting.hear, orders.handle),
+        Topic.INTAKE: feeling(besides(counting.hear, petitions.handle), on),
+        Topic.ESCALATION: feeling(besides(counting.hear, orders.handle)),
         Topic.ANALYTICS: counting.hear,
     }
 

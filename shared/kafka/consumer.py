@@ -221,7 +221,11 @@ class Consumer:
 
     def behind(self) -> int:
         """Records between our positions and the ends of our partitions, as far as known."""
-        return sum(max(0, self.end(p) - self.known.get(p, 0)) for p in self.assigned())
+        return sum(self.behind_on().values())
+
+    def behind_on(self) -> dict[int, int]:
+        """The same of each partition."""
+        return {p: max(0, self.end(p) - self.known.get(p, 0)) for p in self.assigned()}
 
     def read_up(self) -> dict[int, datetime]:
         """The partitions of which everything was handled, and when the broker last said so."""

@@ -59,7 +59,9 @@ async def hear_once(process: Process, consumer: kafka.Consumer, handle: Handle, 
     if records:
         lag.handled(await handle_records(process, consumer, handle, records))
     lag.at_end(consumer.read_up())
-    telemetry.LAG_RECORDS.labels(topic).set(consumer.behind())
+    behind = consumer.behind_on()
+    telemetry.LAG_RECORDS.labels(topic).set(sum(behind.values()))
+    telemetry.show_partitions(telemetry.PARTITION_LAG_RECORDS, topic, behind)
     telemetry.MISSED.labels(topic).inc(consumer.missed)
     consumer.missed = 0
     show_stopped(process, consumer)

@@ -62,9 +62,13 @@ class Lag:
         """0 where all partitions are known to be read to their ends, else the age of the worst."""
         if not self.joined:
             return max(0.0, (now - self.since).total_seconds())
-        ages = [
-            (now - moment).total_seconds()
-            for partition, moment in self.handled_to.items()
+        return max(self.ages(now).values(), default=0.0)
+
+    def ages(self, now: datetime) -> dict[int, float]:
+        """The same of each partition."""
+        return {
+            partition: max(0.0, (now - moment).total_seconds())
             if partition not in self.read_up or now - moment > FRESH
-        ]
-        return max(0.0, *ages, 0.0)
+            else 0.0
+            for partition, moment in self.handled_to.items()
+        }

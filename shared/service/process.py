@@ -8,12 +8,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from fastapi import APIRouter
 
 from shared import kafka, outbox, postgres, telemetry
-from shared.clock import Clock
+from shared.clock import Clock, wall
 from shared.events import Topic
 from shared.hearing import Fenced, Handle
 from shared.http import Gate
@@ -102,6 +103,7 @@ class Process:
     pool: Pool
     epoch: int = 1
     state: object = None
+    since: datetime = field(default_factory=wall)
     started: bool = False
     draining: bool = False
     health: Health = field(default_factory=Health)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from shared import hearing, kafka, outbox, postgres, tally, telemetry
+from shared import hearing, heartbeat, kafka, outbox, postgres, tally, telemetry
 from shared.clock import wall
 from shared.service.process import Process, Timer
 
@@ -20,13 +20,17 @@ async def keep_time(process: Process, timer: Timer) -> None:
 
 
 async def fold(process: Process) -> float:
-    """Each second: fold the counts, measure outbox, parked and skew."""
+    """Each second: fold the counts, measure outbox, heartbeats, parked and skew."""
     async with postgres.transaction(process.pool, "timer") as tx:
         await tally.fold(tx)
+    began = time.monotonic()
     async with process.pool.acquire(timeout=10) as connection:
+        telemetry.POOL_WAIT.set(time.monotonic() - began)
         depth, age = await outbox.waiting(connection)
         telemetry.OUTBOX_DEPTH.set(depth)
         telemetry.OUTBOX_AGE.set(age)
+        if process.settings.heartbeat_seconds:
+            await heartbeat.show_ages(connection, process.service.name, process.since)
         telemetry.PARKED_NOW.set(await hearing.parked_count(connection))
         asked = wall()
         skew = await connection.fetchval("select clock_timestamp()") - asked
@@ -48,7 +52,9 @@ async def watch_loop(process: Process) -> None:
         await asyncio.sleep(0.5)
         telemetry.LOOP_LAG.set(max(0.0, time.monotonic() - due))
         for topic, lag in process.lags.items():
-            telemetry.LAG_SECONDS.labels(topic).set(lag.seconds(wall()))
+            now = wall()
+            telemetry.LAG_SECONDS.labels(topic).set(lag.seconds(now))
+            telemetry.show_partitions(telemetry.PARTITION_LAG_SECONDS, topic, lag.ages(now))
 
 
 async def compare_topics(process: Process) -> None:

@@ -53,8 +53,10 @@ def minute(then: datetime) -> int:
     return int(then.timestamp()) // 60
 
 
-def expected(cases: list[Armed], now: datetime) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Open, due within the hour, and overdue, each case looked at."""
+def expected(
+    cases: list[Armed], now: datetime
+) -> tuple[Counter[str], Counter[str], Counter[str], dict[str, float]]:
+    """Open, due within the hour, overdue, and how long the oldest is, each case looked at."""
     there = [one for one in cases if one.open]
     dues = [(one.tier or "none", minute(due)) for one in there if (due := first_due(one))]
     this, later = minute(now), minute(now + timedelta(hours=1))
@@ -62,6 +64,11 @@ def expected(cases: list[Armed], now: datetime) -> tuple[Counter[str], Counter[s
         Counter(one.tier or "none" for one in there),
         Counter(tier for tier, due in dues if this <= due < later),
         Counter(tier for tier, due in dues if due < this),
+        {
+            tier: now.timestamp() - (min(old) + 1) * 60
+            for tier in {tier for tier, _ in dues}
+            if (old := [due for one, due in dues if one == tier and due < this])
+        },
     )
 
 
@@ -98,6 +105,7 @@ async def test_the_gauges_are_exact_after_random_work(tx: Transaction) -> None:
             by_tier("open_cases"),
             by_tier("due_within_hour"),
             by_tier("overdue_cases"),
+            by_tier("oldest_overdue_seconds"),
         ) == expected(cases, now)
         assert gauge("orders_unanswered") == await tx.fetchval("select count(*) from orders")
     assert gauge("orders_unanswered") > 0

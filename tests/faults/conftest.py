@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.environment import SERVICES
 from tests.faults.scene import Scene, scene_in
-from tests.faults.town import Kind, Town
+from tests.faults.town import NEW_TYPES_OFF, Kind, Town
 from tests.faults.versions import NoHistory
 from tests.servers import fastest_place, session_directory
 
@@ -22,9 +22,9 @@ def scene() -> Iterator[Scene]:
 
 @pytest.fixture
 def scene_of_two() -> Iterator[Scene]:
-    """A town in which an older version may live too: the one that landed last may know no census,
-    or another one."""
-    with scene_of(Kind(settings=(("CASEGRID_CENSUS", "false"),), older=True), "two") as one:
+    """A town in which an older version may live too: the one that landed last may know neither
+    census nor heartbeat, or others."""
+    with scene_of(Kind(settings=NEW_TYPES_OFF, older=True), "two") as one:
         yield one
 
 

@@ -15,7 +15,7 @@ from deploy.local.environment import SERVICES
 from deploy.local.kafka import KafkaCluster
 from shared.failpoints import POINTS
 from tests.faults.scene import NotRecovered, Scene
-from tests.faults.town import PLAIN, Kind, Replica, Town, sleep_until
+from tests.faults.town import NEW_TYPES_OFF, PLAIN, Kind, Replica, Town, sleep_until
 
 FREEZES = (5.0, 30.0, 120.0)
 TAKEOVER_SECONDS = 15.0
@@ -288,9 +288,9 @@ def lose_brokers(scene: Scene) -> None:
 def two_versions(scene: Scene) -> None:
     """Each service in two versions side by side; then the older one goes.
 
-    Without the census: its records are new to the older version, which would stop there and wait
-    for a reader that knows them. Of one that loses what it does not know of a case, the new
-    commands are given only when it has gone.
+    Without census and heartbeat: their records are new to the older version, which would stop there
+    and wait for a reader that knows them. Of one that loses what it does not know of a case, the
+    new commands are given only when it has gone.
     """
     assert scene.town.older is not None
     code, name = scene.town.older
@@ -364,7 +364,7 @@ FAULTS: tuple[Fault, ...] = (
         "two-versions",
         "every service in the last landed version beside this one",
         two_versions,
-        Kind(settings=(("CASEGRID_CENSUS", "false"),), older=True),
+        Kind(settings=NEW_TYPES_OFF, older=True),
     ),
     *freezes(),
     Fault(

@@ -135,6 +135,8 @@ class Kind(NamedTuple):
 
 
 PLAIN = Kind()
+NEW_TYPES_OFF = (("CASEGRID_CENSUS", "false"), ("CASEGRID_HEARTBEAT_SECONDS", "0"))
+"""Settings for two versions side by side: the older may not know the types of these events."""
 
 
 class Town:

@@ -225,3 +225,28 @@ async def test_what_was_rolled_back_is_not_counted(
     assert counted() == before
     await hear(process, opened)
     assert counted() == [n + 1 for n in before]
+
+
+def replies() -> tuple[float, float]:
+    """How many replies were counted, and their seconds together."""
+    name = "casegrid_intake_reply_seconds"
+    count, total = (REGISTRY.get_sample_value(f"{name}_{end}") for end in ("count", "sum"))
+    assert count is not None
+    assert total is not None
+    return count, total
+
+
+async def test_how_long_a_reply_took_is_counted_once(
+    client: httpx.AsyncClient, process: Process
+) -> None:
+    told = await hand_in(client)
+    replied = case_event(
+        UUID(told["id"]),
+        Order(1, 2),
+        type_="casegrid.case.replied.v1",
+        at=datetime(2026, 4, 12, 3, 0, tzinfo=UTC),
+    )
+    count, total = replies()
+    for _ in range(2):
+        await hear(process, replied)
+    assert replies() == (count + 1, total + 2 * 3600)

@@ -1,7 +1,7 @@
 """Cities for journeys: at real time, at 1 h = 0.125 s, and one with a Kafka it may break."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -18,15 +18,11 @@ from tests.servers import KafkaServer, PostgresServer, free_port
 
 @contextmanager
 def running_city(
-    directory: Path,
-    server: PostgresServer,
-    bootstrap: str,
-    speed: float,
-    extra: Mapping[str, str] | None = None,
+    directory: Path, server: PostgresServer, bootstrap: str, speed: float, **environment: str
 ) -> Iterator[City]:
     """A city with databases and topics of its own on these servers; all gone afterwards.
 
-    `extra`: more settings of its services.
+    `environment`: more settings of its services.
     """
     name = f"city{uuid4().hex[:12]}"
     databases = {service: f"{name}_{service}" for service in SERVICES}
@@ -39,7 +35,7 @@ def running_city(
         kafka=bootstrap,
         databases={service: server.dsn(one) for service, one in databases.items()},
         topic_prefix=f"{name}.",
-        extra_env=extra,
+        extra_env=environment,
     )
     stack.start()
     city = City(stack)
@@ -79,6 +75,21 @@ def city(
 ) -> Iterator[City]:
     """At real time: nothing happens by itself while a test looks."""
     with running_city(server_directory, postgres_server, kafka_server.bootstrap, speed=1) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def beating_city(
+    server_directory: Path, postgres_server: PostgresServer, kafka_server: KafkaServer
+) -> Iterator[City]:
+    """At real time, with a heartbeat each half second."""
+    with running_city(
+        server_directory,
+        postgres_server,
+        kafka_server.bootstrap,
+        speed=1,
+        CASEGRID_HEARTBEAT_SECONDS="0.5",
+    ) as one:
         yield one
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from shared.divisions import CITY
 from tests.journeys.city import COMMUNITY, DISTRICT, GRID, STREET, City, eventually
 
 NEXT_GRID = GRID[:-1] + "2"
 HEAD, WORKER, OFFICER = ("grid_head", GRID), ("grid_worker", GRID), ("community_officer", COMMUNITY)
 CADRE = ("street_cadre", STREET)
+HOTLINE = ("hotline_agent", CITY)
 HEAP: dict[str, Any] = {
     "text": "楼道门口的垃圾三天没人清理",
     "category": "E0102",
@@ -132,18 +134,19 @@ def test_more_time_is_asked_for_once_and_given_by_another_than_who_asked(city: C
 def test_what_the_resident_finds_undone_is_open_again_with_all_promises_anew(city: City) -> None:
     case = opened(city)
     resolved(city, case)
-    assert "another person" in refused(
-        city, case, WORKER, command="call_back", result="solved", satisfied=True
-    )
-    given(city, case, HEAD, command="call_back", result="no_answer")
+    for beside in (WORKER, HEAD):
+        assert "another unit" in refused(
+            city, case, beside, command="call_back", result="solved", satisfied=True
+        )
+    given(city, case, HOTLINE, command="call_back", result="no_answer")
     again = given(
-        city, case, HEAD,
+        city, case, HOTLINE,
         command="call_back", result="not_solved", reason="came_back", satisfied=False,
     )  # fmt: skip
     assert (again["stage"], again["reopened"], again["call_backs"]) == ("assigned", 1, 0)
     assert {"sign", "verify", "reply", "tier", "final_reply"} <= armed(city, case).keys()
     resolved(city, case)
-    closed = given(city, case, HEAD, command="call_back", result="solved", satisfied=True)
+    closed = given(city, case, HOTLINE, command="call_back", result="solved", satisfied=True)
     assert (closed["stage"], closed["satisfied"]) == ("closed", True)
     assert events(city, case)[-3:] == ["replied", "resolved", "called_back"]
     assert armed(city, case) == {}
@@ -205,7 +208,7 @@ def test_a_person_sends_it_over_a_level(city: City, reason: str) -> None:
 def test_a_small_matter_never_leaves_the_grid(city: City) -> None:
     case = opened(city)
     resolved(city, case)
-    closed = given(city, case, HEAD, command="close", callback="answered")
+    closed = given(city, case, OFFICER, command="close", callback="answered")
     assert (closed["stage"], closed["holder"]["division"]) == ("closed", GRID)
     assert (closed["closing_tier"], closed["promotions"]) == ("grid", {})
 
@@ -217,8 +220,7 @@ def test_a_big_matter_is_solved_in_the_community(city: City) -> None:
     given(city, case, officer, command="sign")
     given(city, case, CADRE, command="reply", text="社区本周统一清理")
     given(city, case, officer, command="resolve", result="清理完毕")
-    checker = ("grid_branch_secretary", COMMUNITY)
-    closed = given(city, case, checker, command="close", callback="answered")
+    closed = given(city, case, CADRE, command="close", callback="answered")
     assert (closed["stage"], closed["closing_tier"]) == ("closed", "community")
 
 
@@ -253,8 +255,8 @@ def test_a_hard_matter_is_solved_in_the_street_with_the_whistle(city: City) -> N
     assert ended["whistle"]["state"] == "closed"
     counted = city.get("router", f"/whistles?unit={DISTRICT}")
     assert counted.status_code == 200, counted.text
-    # The street resolves it, and another person looks before it is closed.
+    # The street's own desk resolves it, and another unit looks before it is closed.
     given(city, case, CADRE, command="reply", text="联合执法已处理")
     given(city, case, commander, command="resolve", result="已处理")
-    closed = given(city, case, CADRE, command="close", callback="answered")
+    closed = given(city, case, HOTLINE, command="close", callback="answered")
     assert (closed["stage"], closed["closing_tier"]) == ("closed", "street")

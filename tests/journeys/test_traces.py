@@ -95,7 +95,7 @@ def traced_city(
         "CASEGRID_LOG_LEVEL": "debug",
     }
     with running_city(
-        server_directory, postgres_server, kafka_server.bootstrap, speed=28_800, extra=told
+        server_directory, postgres_server, kafka_server.bootstrap, speed=28_800, **told
     ) as city:
         yield city
 

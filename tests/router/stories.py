@@ -177,6 +177,8 @@ def decided(
 ) -> Decision:
     """What a command comes to, given by the holder unless it says otherwise."""
     whole = examples(now)[asked] if isinstance(asked, str) else asked
+    if (asked, case.track) == ("close", "consult"):
+        whole = command("close")
     if actor is None:
         actor = ESCALATION if isinstance(whole, ApplyOrder) else officer(case.holder)
         if not isinstance(whole, ApplyOrder):
@@ -190,7 +192,7 @@ def giver(name: str, case: Case) -> Actor:
         case "reply":
             return cadre(CITY)
         case "close" | "call_back":
-            return replace(officer(case.holder), subject="another")
+            return replace(officer(CITY, "hotline_agent"), subject="another")
         case "grant_extension" | "decline_extension":
             return replace(officer(case.holder, "office_head"), subject="the head")
         case "recall":

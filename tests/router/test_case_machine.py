@@ -384,6 +384,8 @@ class Life(RuleBasedStateMachine):
         if name in ("reroute", "return", "recall") and after.arbitration == "asked":
             assert after.stage == "registered"
             assert all(is_within(one.partition("/")[0], after.holder) for one in before.had_by)
+        elif name == "call_back" and before.rated is not None:
+            assert after.satisfied is before.satisfied
         elif name in ("call_back", "reopen") and after.reopened > before.reopened:
             self.came_back(before, after)
         elif name == "verify" and before.street_leads and before.tier in BELOW_THE_STREET:
@@ -518,7 +520,8 @@ class Life(RuleBasedStateMachine):
         if not case.is_open:
             assert case.clocks == ()
             assert case.next_deadline is None
-            assert case.outcome in ("solved", "handed_off") or case.not_accepted is not None
+            otherwise = case.not_accepted is not None or case.rated == "not_solved"
+            assert case.outcome in ((None,) if otherwise else ("solved", "handed_off"))
             assert case.closed_at is not None
             return
         assert case.clocks

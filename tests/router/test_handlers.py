@@ -22,11 +22,21 @@ from services.router.decisions.stuck import waits
 from services.router.decisions.workflow import allowed_actions
 from services.router.handlers import policies as policy_files
 from services.router.handlers.commands import Answer, Commands
-from services.router.handlers.measures import OPEN, WAIT, WAIT_AGE, measure
-from services.router.handlers.orders import APPLIED, STALE, UNKNOWN
-from services.router.handlers.orders import DUPLICATES as REPEATED
-from services.router.handlers.petitions import BLOCKED, DUPLICATES, OPENED, replay
+from services.router.handlers.measures import measure
+from services.router.handlers.petitions import replay
 from services.router.handlers.policies import Policies, load, read_files
+from services.router.metrics import (
+    BLOCKED,
+    DUPLICATES,
+    OPEN,
+    OPENED,
+    ORDERS_APPLIED,
+    ORDERS_DUPLICATE,
+    ORDERS_STALE,
+    ORDERS_UNKNOWN,
+    WAIT,
+    WAIT_AGE,
+)
 from shared import tally
 from shared.census import FIRST
 from shared.clock import wall
@@ -414,11 +424,11 @@ async def test_an_order_that_is_delivered_again_changes_nothing_and_says_nothing
     second = Said(breach("reply", 1, Tier.GRID, "supervise"), A, 2)
     await router.order(first, first, second)
     before = await contents(pool)
-    duplicates = REPEATED._value.get()
+    duplicates = ORDERS_DUPLICATE._value.get()
     for batch in ((first,), (second, first), (first, second)):
         await router.order(*batch)
     assert await contents(pool) == before
-    assert REPEATED._value.get() == duplicates + 5
+    assert ORDERS_DUPLICATE._value.get() == duplicates + 5
     events = [event.envelope.type.split(".")[2] for event in (await outbox(pool))[2:]]
     assert events == ["promoted", "supervised"]
     case = (await cases(pool))[A]
@@ -488,8 +498,8 @@ async def test_what_is_rolled_back_is_counted_nowhere(pool: Pool, router: Router
     stale = Said(breach("tier", 1, Tier.GRID), A, 2)
     orders = records(Topic.ESCALATION, [order, stale, order, Said(breach("tier", 1, None), B)])
     counters = (
-        DUPLICATES, BLOCKED, OPENED, REPEATED, UNKNOWN,
-        APPLIED.labels("promote"), STALE.labels("promote"),
+        DUPLICATES, BLOCKED, OPENED, ORDERS_DUPLICATE, ORDERS_UNKNOWN,
+        ORDERS_APPLIED.labels("promote"), ORDERS_STALE.labels("promote"),
     )  # fmt: skip
     before = [counter._value.get() for counter in counters]
     for handle, batch in ((router.petitions.handle, petitions), (router.orders.handle, orders)):

@@ -20,11 +20,13 @@ from services.router.decisions.policy import Policy
 from services.router.decisions.workflow import allowed_actions, decide
 from shared.divisions import CITY, Tier
 from shared.events import Order, RatingReason
+from shared.identity import Actor
 from tests.router.stories import (
     COMMUNITY,
     DISTRICT,
     GRID,
     HOUR,
+    LAMP,
     MINUTE,
     NEXT_GRID,
     NOON,
@@ -369,17 +371,38 @@ def test_the_next_tier_has_its_own_time_and_no_more() -> None:
     assert due(up, "final_reply") == due(case, "final_reply")
 
 
-def test_another_urgency_is_another_promise_that_nobody_extended_and_nobody_may_again() -> None:
+def test_what_was_late_before_a_pause_goes_up_in_it_and_still_waits_for_the_resident() -> None:
+    case = opened(sure(RUBBISH))
+    late = due(case, "tier") + MINUTE
+    still = done(case, pause(9, now=late), now=late)
+    assert {clock.name for clock in still.clocks if clock.paused} == {"final_reply"}
+    up = done(still, order(still), now=late + MINUTE)
+    assert (up.tier, up.pause) == (Tier.COMMUNITY, still.pause)
+    assert {clock.name for clock in up.clocks if clock.paused} == {"final_reply"}
+    waits = up.clock("pause")
+    assert waits is not None
+    assert waits.owner_division == COMMUNITY
+
+
+@pytest.mark.parametrize(("more", "kept"), [(HOUR, HOUR), (3 * DAY, 2 * HOUR)])
+def test_what_was_granted_stays_in_another_urgency_as_far_as_that_may_have_more(
+    more: timedelta, kept: timedelta
+) -> None:
     case = opened(sure(WISH))
-    case = done(done(case, extend(due(case, "final_reply") + DAY)), "grant_extension", HEAD)
+    case = done(done(case, extend(due(case, "final_reply") + more)), "grant_extension", HEAD)
     urgent = done(case, command("classify", category="P0101"))
     assert urgent.urgency != case.urgency
-    assert urgent.extension is not None
     never = done(opened(sure(WISH)), command("classify", category="P0101"))
-    assert due(urgent, "final_reply") == due(never, "final_reply")
+    assert due(urgent, "final_reply") == due(never, "final_reply") + kept
     assert refused(urgent, extend(due(urgent, "final_reply") + HOUR)) == "not_allowed_now"
     asked = done(opened(sure(WISH)), extend(due(case, "final_reply")))
     assert done(asked, command("classify", category="P0101")).extension is None
+
+
+@pytest.mark.parametrize("name", ["李四", "li si", "0411-8360 0001", "", "x" * 256])
+def test_a_case_is_given_to_the_subject_of_a_token_and_to_no_name(name: str) -> None:
+    with pytest.raises(ValueError, match="string_pattern_mismatch"):
+        command("assign", to=name)
 
 
 # ---------------------------------------------------------------- not for us [F8]
@@ -411,13 +434,28 @@ def answered(category: str = RUBBISH) -> Case:
     return resolved(done(opened(sure(category)), "reply"))
 
 
-def test_another_person_than_who_resolved_it_calls_and_closes() -> None:
-    case = answered()
-    solver = replace(officer(GRID), subject=case.resolved_by or "")
-    for name in ("close", "call_back"):
-        assert name not in allowed_actions(case, solver)
-        assert why_not(case, name, solver).startswith("another person than who resolved it")
-        assert name in allowed_actions(case, officer(CITY, "hotline_agent"))
+def test_another_unit_than_who_solved_it_calls_and_closes() -> None:
+    grid, office = answered(), answered(LAMP)
+    assert (grid.office, office.holder, office.office) == (None, STREET, "lighting")
+    lamps = Actor("another", frozenset({"department_officer"}), STREET, "lighting")
+    for case, who, may in (
+        (grid, replace(officer(CITY), subject=grid.resolved_by or ""), False),
+        (grid, officer(GRID), False),
+        (grid, officer(GRID, "grid_worker"), False),
+        (grid, officer(GRID, "grid_head", "hotline_agent"), False),
+        (grid, officer(GRID, "hotline_agent"), True),
+        (grid, officer(CITY, "hotline_agent"), True),
+        (grid, officer(COMMUNITY), True),
+        (office, lamps, False),
+        # Who has an office's role and names none is of the one that has it.
+        (office, replace(lamps, office=None), False),
+        (office, officer(STREET), True),
+        (office, officer(DISTRICT), True),
+    ):
+        for name in ("close", "call_back"):
+            assert (name in allowed_actions(case, who)) is may, (name, who)
+            if not may:
+                assert why_not(case, name, who).startswith("another unit than the one that")
 
 
 def test_who_is_content_closes_it_by_the_call() -> None:
@@ -478,18 +516,25 @@ def test_what_is_opened_again_is_with_whoever_had_it_and_nobody_was_called() -> 
     assert done(gone, command("reopen", reason="came_back")).office == case.office
 
 
-def test_who_came_back_too_often_is_not_refused_again() -> None:
+def test_who_came_back_too_often_is_refused_by_a_desk_above_and_for_good() -> None:
     case = opened(sure(WISH))
     for _ in range(3):
         case = done(done(case, "not_accept"), command("reopen", reason="wrong_answer"))
     assert case.reopened == 3
     assert why_not(case, "not_accept") == (
-        "it was opened again 3 times: solve it, hand it over or promote it"
+        "it was opened again 3 times: a desk above says that it is not ours"
     )
+    over = done(case, "not_accept", officer(DISTRICT))
+    assert why_not(over, "reopen").startswith("a desk above said that it is not for us")
+    assert rate(over, solved=False, reason="not_solved").event == "rated"
+    # What is solved may come back as before.
+    solved = done(resolved(done(case, "reply")), "close")
+    assert done(solved, "reopen").reopened == 4
 
 
 @pytest.mark.parametrize(
-    "name", ["pause", "extend", "give_task", "reply", "assign", "verify", "sign", "resolve"]
+    "name",
+    ["pause", "extend", "give_task", "ask_whistle", "reply", "assign", "verify", "sign", "resolve"],
 )
 def test_whoever_got_it_and_did_anything_keeps_it(name: str) -> None:
     case = done(opened(sure(RUBBISH)), command("reroute", division=NEXT_GRID, reason="workload"),
@@ -549,6 +594,37 @@ def test_a_rating_is_kept_and_reopens_for_some_reasons(
     assert step.case.is_open is (case.is_open or event == "reopened")
 
 
+def test_what_the_resident_says_himself_no_office_changes() -> None:
+    case = rate(answered(), solved=False, reason="slow").case
+    for says in (
+        command("call_back", result="no_answer"),
+        command("call_back", result="solved", satisfied=True),
+    ):
+        case = done(case, says)
+        assert case.satisfied is False
+    assert (case.stage, case.called_back, case.outcome) == ("closed", "solved", None)
+    # Dealt with once more, it is judged once more.
+    again = done(resolved(done(done(case, "reopen"), "reply")), "call_back")
+    assert (again.satisfied, again.outcome) == (True, "solved")
+
+
+def test_what_he_finds_unsolved_is_not_counted_as_solved_though_it_does_not_come_back() -> None:
+    closed = done(answered(), "close")
+    assert closed.outcome == "solved"
+    step = rate(closed, solved=False, reason="slow")
+    assert (step.event, step.case.stage, step.case.outcome) == ("rated", "closed", None)
+    # What is rated before it is dealt with is no word on how it was.
+    early = rate(opened(sure(RUBBISH)), solved=False, reason="slow").case
+    assert done(resolved(done(early, "reply")), "close").outcome == "solved"
+
+
+def test_that_he_was_called_and_it_is_not_solved_stays_said_until_he_is_called_again() -> None:
+    asked = command("call_back", result="not_solved", satisfied=False, reason="came_back")
+    again = done(answered(), asked)
+    assert (again.stage, again.called_back, again.satisfied) == ("assigned", "not_solved", False)
+    assert done(resolved(done(again, "reply")), "close").called_back == "solved"
+
+
 # ---------------------------------------------------------------- back again [F55, E10]
 
 
@@ -574,7 +650,7 @@ def test_the_third_time_the_street_meets_on_it() -> None:
 
 def test_a_question_is_reopened_at_the_desk_that_answered_it() -> None:
     asked = done(opened(sure(QUESTION, COMMUNITY)), "reply", officer(COMMUNITY))
-    closed = done(asked, command("close", callback="answered"))
+    closed = done(asked, "close")
     again = done(closed, command("reopen", reason="wrong_answer"), officer(COMMUNITY))
     assert again.is_open
     assert {"tier", "reply"} <= {clock.name for clock in again.clocks}

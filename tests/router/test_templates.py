@@ -23,6 +23,7 @@ from services.router.decisions.policy import (
 )
 from services.router.decisions.policy.templates import FILLED, GIVEN, MUST_SAY
 from services.router.decisions.workflow import allowed_actions, decide
+from shared.divisions import CITY
 from shared.events import CASE_EVENTS, Order
 from shared.identity import Actor
 from tests.router.stories import (
@@ -471,7 +472,7 @@ def test_notes_findings_and_reasons_among_officers_are_not_the_residents() -> No
         (command("decline_extension", note=SECRET), officer(GRID, "office_head")),
         (command("resolve", result="清走了", note=SECRET), None),
         (command("call_back", result="no_answer", text="没有联系到您", note=SECRET),
-         replace(officer(GRID), subject="another")),
+         replace(officer(CITY, "hotline_agent"), subject="another")),
     )  # fmt: skip
     assert SECRET not in repr(said)
     assert [(one.kind, one.text[0]) for one in said] == [

@@ -11,12 +11,13 @@ from functools import reduce
 import pytest
 
 from services.escalation.decisions import News, action_of, arm, digests, sweep
-from services.router.decisions.case import Case, duties, snapshot
+from services.router.decisions.case import MOST_REMEMBERED, Case, duties, snapshot
 from services.router.decisions.commands import Changed, OfficerCommand, Refused, Supplement
 from services.router.decisions.policy import Policy
 from services.router.decisions.scores import tallied
 from services.router.decisions.tasks import MOST_OPEN, MOST_TASKS, Task
 from services.router.decisions.workflow import allowed_actions, decide, may_read
+from services.router.decisions.workflow.moving import held_at
 from shared.divisions import CITY, Tier
 from shared.events import Order, promise_of
 from shared.identity import Actor
@@ -574,16 +575,39 @@ def test_a_case_that_is_closed_or_reopened_has_no_tasks() -> None:
     solver = replace(COMMANDER, subject="who solved it")
     resolved = done(case, command("resolve", result="gone"), solver)
     close = command("close", callback="answered")
-    assert why_not(resolved, close, COMMANDER) == (
+    assert why_not(resolved, close) == (
         "whoever received it first has not looked at what came of the whistle"
     )
     [result] = [task for task in resolved.open_tasks if task.kind == "result"]
-    closed = done(done(resolved, finish(result.n, good=True), officer(GRID)), close, COMMANDER)
+    closed = done(done(resolved, finish(result.n, good=True), officer(GRID)), close)
     again = done(resolved, command("reopen", reason="came_back"), COMMANDER)
     for after, state in ((closed, "closed"), (again, "void")):
         assert after.open_tasks == ()
         assert after.whistle is not None
         assert after.whistle.state == state
+
+
+def test_the_first_receiver_stays_the_first_however_many_had_it_since() -> None:
+    case = opened(sure(RUBBISH))
+    for n in range(2 * MOST_REMEMBERED):
+        case = held_at(case, STREET, f"office-{n}")
+    assert (case.had_by[0], case.had_by[-1]) == (GRID, f"{STREET}/office-{2 * MOST_REMEMBERED - 1}")
+    assert len(case.had_by) == MOST_REMEMBERED
+    back = replace(done(opened(sure(RUBBISH)), "promote"), had_by=case.had_by)
+    blown = done(back, blow(BUREAU, POLICE), officer(COMMUNITY))
+    assert blown.whistle is not None
+    assert blown.whistle.first == GRID
+
+
+def test_no_answer_ends_a_question_before_its_first_receiver_has_looked() -> None:
+    case = done(replace(whistled(), track="consult"), command("resolve", result="gone"))
+    assert [one.kind for one in case.open_tasks] == ["result"]
+    for name in ("answer", "close"):
+        assert "has not looked at what came of the whistle" in why_not(case, name)
+    [result] = case.open_tasks
+    seen = done(case, finish(result.n, good=True), officer(GRID))
+    ended = done(seen, "answer")
+    assert (ended.stage, ended.whistle and ended.whistle.state) == ("closed", "closed")
 
 
 def test_a_pause_lets_no_department_wait() -> None:

@@ -9,9 +9,10 @@ from typing import get_args
 import pytest
 
 from services.router.decisions.case import Case
-from services.router.decisions.commands import Changed, Refused, Supplement
+from services.router.decisions.commands import Changed, Rate, Refused, Supplement
 from services.router.decisions.policy import Policy, Role
 from services.router.decisions.routing import Facts
+from services.router.decisions.tracks import TRACKS
 from services.router.decisions.workflow import (
     accused_reads,
     allowed_actions,
@@ -20,7 +21,7 @@ from services.router.decisions.workflow import (
 )
 from services.router.decisions.workflow.moving import entered
 from shared.divisions import CITY, Tier
-from shared.events import CASE_EVENTS, Candidate, Order, Stage
+from shared.events import CASE_EVENTS, Candidate, Order, Stage, Track
 from shared.identity import SYSTEM, Actor
 from tests.router.stories import (
     BUS,
@@ -41,6 +42,7 @@ from tests.router.stories import (
     NEXT_STREET,
     NOON,
     QUESTION,
+    ROUTER,
     RUBBISH,
     STREET,
     WISH,
@@ -55,8 +57,10 @@ from tests.router.stories import (
     petition,
     refused,
     resolved,
+    shipped_policy,
     sure,
     unclear,
+    why_not,
 )
 
 COMMANDS = sorted(examples())
@@ -220,7 +224,8 @@ AREAS = (NEXT_GRID, NEXT_COMMUNITY, NEXT_STREET, "210202")
         pytest.param("reply", opened(sure(BUS)), LADDER, id="and reply"),
         pytest.param("reply", opened(sure("G05")), (STREET, DISTRICT),
                      id="a question above is answered by its holder and by the cadre who owes it"),
-        pytest.param("close", resolved(done(opened(sure(RUBBISH)), "reply")), LADDER, id="close"),
+        pytest.param("close", resolved(done(opened(sure(LAMP)), "reply")), (STREET, DISTRICT),
+                     id="close what an office solved"),
     ],
 )  # fmt: skip
 def test_each_command_is_for_those_of_its_area(
@@ -760,11 +765,58 @@ def test_where_no_street_is_known_whoever_has_it_answers_and_it_can_be_closed() 
 def test_a_question_is_closed_by_its_answer_even_at_the_desk() -> None:
     case = opened(sure(QUESTION, COMMUNITY))
     case = done(case, "reply", officer(COMMUNITY))
-    closed = done(case, command("close", callback="answered"), now=NOON + 6 * MINUTE)
+    closed = done(case, "close", now=NOON + 6 * MINUTE)
     assert (closed.stage, closed.on_time) == (
         "closed",
         {"reply": True, "dispatch": False, "final_reply": True},
     )
+
+
+def test_nobody_is_called_for_an_answered_question_nor_counted_as_called() -> None:
+    case = done(opened(sure(QUESTION)), "reply")
+    for callback in ("answered", "no_answer"):
+        assert why_not(case, command("close", callback=callback)).startswith("nobody is called")
+    step = changed(case, "close")
+    assert step.transitions == ("closed",)
+    assert (step.case.called_back, step.case.call_backs, step.case.outcome) == (None, 0, "solved")
+    # Of what is solved somebody has to say what came of the call.
+    solved = resolved(done(opened(sure(RUBBISH)), "reply"))
+    assert refused(solved, command("close")) == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("track", "stage"),
+    [(track, stage) for track in STAGES for stage in STAGES[track]],
+)
+def test_a_rating_opens_again_what_the_table_lets_an_officer_open_again(
+    track: Track, stage: Stage
+) -> None:
+    case = STAGES[track][stage]
+    step = TRACKS[track].step("reopen", stage)
+    asked = Rate(Order(1, 2), solved=False, satisfied=False, reason="not_solved")
+    rated = decide(case, asked, ROUTER, shipped_policy(), NOON)
+    assert isinstance(rated, Changed)
+    assert rated.case.satisfied is False
+    if step is None:
+        assert (rated.event, rated.case.stage) == ("rated", stage)
+    else:
+        assert rated.event == "reopened"
+        assert rated.case.stage in step.targets
+
+
+@pytest.mark.parametrize("category", [RUBBISH, QUESTION])
+def test_a_matter_or_a_question_that_nobody_touched_is_taken_back(category: str) -> None:
+    case = done(opened(sure(category)), "reroute", officer(COMMUNITY))
+    back = done(case, "recall")
+    assert (back.stage, back.holder, back.given_by) == ("registered", COMMUNITY, None)
+    assert back.clock("dispatch") is not None
+    assert "recall" not in allowed_actions(back, MAYOR)
+
+
+def test_what_is_handed_off_is_neither_taken_back_nor_opened_again() -> None:
+    for case in STAGES["handoff"].values():
+        assert {"recall", "reopen"}.isdisjoint(allowed_actions(case, MAYOR))
+        assert refused(case, "recall", MAYOR) == refused(case, "reopen", MAYOR) == "not_allowed_now"
 
 
 def test_resolving_without_signing_says_so() -> None:

@@ -64,6 +64,13 @@ def test_a_partition_that_stands_still_is_not_hidden_by_one_that_runs() -> None:
     assert lag.seconds(at(100)) == 95
 
 
+def test_each_partition_has_its_own_age() -> None:
+    lag = given(0, 1)
+    lag.handled([record(0, 5)])
+    lag.at_end({1: at(99)})
+    assert lag.ages(at(100)) == {0: 95, 1: 0}
+
+
 def test_what_is_kept_in_a_rebalance_keeps_its_age() -> None:
     lag = given(0, 1)
     lag.handled([record(0, 5)])

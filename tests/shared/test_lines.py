@@ -47,7 +47,7 @@ async def test_a_request_and_a_batch_have_a_line_each_and_nothing_of_what_was_sa
     process = start(settings, "serve", CASEGRID_PORT=str(port))
     await page(port)
     url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=20, base_url=url) as client:
         query = {"name": SECRET[2], "phone": SECRET[1]}
         trace = {"traceparent": TRACE, "x-name": SECRET[0]}
         await client.get("/heard", params=query, headers=trace)

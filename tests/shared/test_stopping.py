@@ -271,6 +271,7 @@ async def test_a_bug_in_a_request_is_a_500_and_quotes_nothing(
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "not known whether it was kept" in answer.json()["detail"]
+    assert answer.headers["connection"] == "close"
     assert MARK not in answer.text
     assert ended(process) == 0
     said = (tmp_path / "said").read_text()

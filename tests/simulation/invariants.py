@@ -145,7 +145,7 @@ class Sight:
             for raw in log:
                 heard = decode(record_of(topic, raw))
                 if not isinstance(heard, Heard) or not isinstance(heard.data, CaseChanged):
-                    continue  # a page of the census, or spoilt on its way
+                    continue  # a page of the census, a heartbeat, or spoilt on its way
                 case_id = UUID(heard.envelope.subject)
                 before = newest.get(case_id)
                 if before is None or heard.envelope.order > before.envelope.order:
@@ -222,7 +222,7 @@ async def nothing_is_lost(sight: Sight, cases: Mapping[UUID, Case]) -> None:
         "router", "select key, topic, headers from parked where settled_at is null"
     )
     keys = {row["key"] for row in parked if row["topic"] == Topic.INTAKE}
-    waiting = {UUID(key) for key in keys if not key.startswith("census")}
+    waiting = {UUID(key) for key in keys if not key.startswith(("census", "heartbeat"))}
     lost = accepted.keys() - cases.keys() - waiting
     if lost:
         raise Broken("nothing is lost", f"{sorted(map(str, lost))} have no case and are not parked")

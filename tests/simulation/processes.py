@@ -31,6 +31,7 @@ from shared import hearing, outbox, postgres, tally
 from shared.clock import Clock, wall
 from shared.events import Topic, part_body
 from shared.hearing import Handle
+from shared.heartbeat import beat_once
 from shared.http import create_app
 from shared.kafka import WEATHER as KAFKA_WEATHER
 from shared.kafka import Consumer, Record, Unknown
@@ -54,6 +55,7 @@ LATER = timedelta(hours=2)
 """Every pause before an order is said again is shorter than this."""
 
 TELLS_KAFKA = 0.3
+BEAT = timedelta(seconds=5)
 
 Loop = Callable[[], Awaitable[bool]]
 Done = Callable[[Topic, int, int, int], None]
@@ -66,6 +68,7 @@ class Sky:
 
     now: datetime
     pauses: int = 0
+    beats: bool = False
 
 
 class WorldClock(Clock):
@@ -338,12 +341,18 @@ class Member:
         return True
 
     async def read(self) -> bool:
-        """Read a page."""
+        """Read a page, and let the heart beat."""
         policy, voice = intake_of(self.process).shelf.policy, voice_of(self.process)
         assert policy is not None
         now = self.process.clock.now()
-        page = await self.through(lambda tx: reading.read_once(tx, now, policy, voice))
-        return page is not None and any(page)
+
+        async def turn(tx: postgres.Transaction) -> bool:
+            page = await reading.read_once(tx, now, policy, voice)
+            speaks = intake_census.spoken(voice)
+            beat = self.sky.beats and await beat_once(tx, speaks, now, self.sky.now, BEAT)
+            return any(page) or beat
+
+        return bool(await self.through(turn))
 
     async def count(self) -> bool:
         """A page of the census."""

@@ -9,11 +9,22 @@ from tests.simulation.shrinking import Shrinking
 from tests.simulation.world import Databases, Outcome, Plan, World
 
 WITHIN = 200
+LAST_FOUND = {
+    "positions_outside_the_transaction": 37,
+    "no_fence": 98,
+    "poison_does_not_block": 30,
+    "relay_skips_what_is_locked": 14,
+    "an_older_snapshot_is_armed": 65,
+    "cases_are_read_without_a_lock": 21,
+    "a_task_outlives_what_it_was_for": 55,
+}
+"""Where a bug was found last is where it is looked for first: it only saves time."""
 
 
-async def first_broken(databases: Databases) -> Outcome | None:
-    """The first world that breaks."""
-    for seed in range(WITHIN):
+async def first_broken(databases: Databases, begin: int = 0) -> Outcome | None:
+    """The first world that breaks, from this one on and then from the first."""
+    for n in range(WITHIN):
+        seed = (begin + n) % WITHIN
         outcome = await World(Plan(seed), databases).run()
         if outcome.broken is not None:
             return outcome
@@ -27,7 +38,7 @@ def test_there_are_ten() -> None:
 @pytest.mark.parametrize("name", BUGS)
 async def test_a_planted_bug_is_found(name: str, world_databases: Databases) -> None:
     with BUGS[name]():
-        found = await first_broken(world_databases)
+        found = await first_broken(world_databases, LAST_FOUND.get(name, 0))
     assert found is not None, f"{WITHIN} worlds did not see it"
     well = await World(found.plan, world_databases).run()
     assert well.broken is None, "the same world is well without the bug"

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.census import STRANGERS
 from shared.events import Topic
+from shared.telemetry import STRANGERS
 from tests.simulation import invariants
 from tests.simulation.processes import ServiceName
 from tests.simulation.town import Town, calm_town

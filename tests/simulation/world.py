@@ -81,7 +81,8 @@ class World:
         # Counting all again and again takes half of a world's time.
         self.compares = "spoil" in self.faults or nature.random() < 0.25
         self.compares_again = nature.random() < 0.25
-        self.sky = Sky(BEGIN)
+        # Beats are many records, and they take half of a world's time too.
+        self.sky = Sky(BEGIN, beats=nature.random() < 0.25)
         self.broker = Broker(self.appended)
         self.book = Book()
         self.sight = Sight(self.book, self.broker, self.databases, self.sky)
@@ -322,6 +323,8 @@ class World:
         if "spoil" not in self.faults or self.calm:
             return False
         key = message.key.decode()
+        if key.startswith("heartbeat"):
+            return False  # there are many, and none of them would be missed
         drawn = Random(f"{self.plan.seed}/spoil/{key}/{len(self.broker.logs[lane])}").random()
         if drawn >= 0.12 or key in self.spoilt:
             return False
@@ -341,6 +344,7 @@ class World:
         """Nothing goes wrong any more: all wake up, all is said and heard, and time passes."""
         self.story.append("    all is well again")
         self.chance = CALM
+        self.sky.beats = False
         await self.recover()
         await self.ask_what_is_unanswered()
         if self.compares:

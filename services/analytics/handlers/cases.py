@@ -7,10 +7,18 @@ from functools import partial
 from typing import get_args
 from uuid import UUID
 
-from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client import REGISTRY
 
 from services.analytics import decisions, store
 from services.analytics.decisions import NO_TIER, Contribution, Picture, Said, contribution
+from services.analytics.metrics import (
+    CLOSED,
+    OPEN,
+    OPEN_BY_TRACK,
+    OUTDATED,
+    PROJECTION_AGE,
+    SOLVED_IN_GRID,
+)
 from shared import hearing, tally
 from shared.clock import wall
 from shared.divisions import Tier
@@ -18,21 +26,6 @@ from shared.events import CaseChanged, Topic, Track
 from shared.hearing import Batch, Done, Progress, Unreadable
 from shared.postgres import Transaction
 from shared.service import Process
-
-OUTDATED = Counter(
-    "casegrid_analytics_outdated_snapshots", "Snapshots of cases of which a newer one is counted"
-)
-OPEN = Gauge("casegrid_analytics_cases_open", "Open cases by the tier that holds them", ["tier"])
-OPEN_BY_TRACK = Gauge("casegrid_analytics_cases_open_by_track", "Open cases by track", ["track"])
-CLOSED = Gauge("casegrid_analytics_cases_closed", "Closed cases, however they ended")
-SOLVED_IN_GRID = Gauge(
-    "casegrid_analytics_solved_in_grid_basis_points",
-    "Solved in the grid, of those closed as solved; NaN of none",
-)
-PROJECTION_AGE = Gauge(
-    "casegrid_analytics_projection_age_seconds",
-    "Age of the last snapshot that was counted while more wait, else 0",
-)
 
 
 async def on_cases(batch: Batch, tx: Transaction, now: datetime) -> Done:

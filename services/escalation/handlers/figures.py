@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import get_args
 
 from prometheus_client import Gauge
 
-from services.escalation.decisions import NO_TIER, Reason, minute_of
+from services.escalation.decisions import Reason, minute_of
+from services.escalation.metrics import (
+    OLDEST_OVERDUE,
+    OPEN,
+    OVERDUE,
+    SOON,
+    TIERS,
+    UNACKNOWLEDGED,
+    UNANSWERED,
+    UNFIRED,
+    UNHEEDED,
+)
 from services.escalation.store import armed, figures, notices
 from shared import postgres, tally
-from shared.divisions import Tier
 from shared.postgres import Transaction
 from shared.service import Process, Timer
 
-OPEN = Gauge("casegrid_escalation_open_cases", "Open cases", ["tier"])
-SOON = Gauge(
-    "casegrid_escalation_due_within_hour", "Open cases whose earliest promise is due within 1 h",
-    ["tier"],
-)  # fmt: skip
-OVERDUE = Gauge(
-    "casegrid_escalation_overdue_cases", "Open cases with a promise past its minute", ["tier"]
-)
-UNANSWERED = Gauge("casegrid_escalation_orders_unanswered", "Orders without an answer")
-UNACKNOWLEDGED = Gauge(
-    "casegrid_escalation_notices_unacknowledged", "Notices that no person took note of", ["reason"]
-)
-UNHEEDED = Gauge(
-    "casegrid_escalation_notices_unheeded",
-    "Notices that no person took note of in time, nor since; counted to 10,000",
-)
-UNFIRED = Gauge(
-    "casegrid_escalation_unfired_oldest_seconds",
-    "Wall seconds that what is due longest waits for the sweep; 0: nothing waits",
-)
-TIERS = (*Tier, NO_TIER)
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+REST = 20
+"""[ours] A twentieth of this timer's time goes into looking, at most."""
 
 
-def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, int]) -> None:
+def show(gauge: Gauge, labels: tuple[str, ...], values: Mapping[str, float]) -> None:
     """Set a gauge for all its labels; what is not counted is 0."""
     for label in labels:
         gauge.labels(label).set(values.get(label, 0))
+
+
+def seconds_since(minute: str | None, now: datetime) -> float:
+    """How long ago a minute of `minute_of` ended, in seconds; 0 of none."""
+    return 0.0 if minute is None else max(0.0, now.timestamp() - (int(minute) + 1) * 60)
 
 
 async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> None:
@@ -56,15 +54,17 @@ async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> No
     due = await figures.due_by_tier(tx, minute_of(now), minute_of(now + timedelta(hours=1)))
     show(SOON, TIERS, {row.tier: row.soon for row in due})
     show(OVERDUE, TIERS, {row.tier: row.overdue for row in due})
+    show(OLDEST_OVERDUE, TIERS, {row.tier: seconds_since(row.oldest, now) for row in due})
     UNHEEDED.set(await notices.unheeded(tx))
     UNANSWERED.set(await figures.open_orders(tx))
 
 
 async def step(process: Process) -> float:
-    """Each second."""
+    """Each second while that is cheap: every minute in which something is overdue is looked at."""
+    began = time.monotonic()
     async with process.pool.acquire(timeout=10) as connection:
         await show_figures(connection, process.clock.now(), process.clock.speed)
-    return 1.0
+    return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, REST * (time.monotonic() - began)))
 
 
 async def forget_zeros(process: Process) -> float:

@@ -8,26 +8,17 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from prometheus_client import Gauge
-
 from services.escalation.decisions import NO_TIER, OUTCOMES
+from services.escalation.metrics import FORECAST, HOURS
 from services.escalation.store import forecast
 from services.escalation.store.forecast import WHOLE_CITY
 from shared.divisions import Tier
 from shared.postgres import Transaction
 from shared.service import Process, Timer
 
-HOURS = (1, 4, 24)
 MOST = 100_000
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 REST = 100
-
-FORECAST = Gauge(
-    "casegrid_escalation_forecast",
-    "Open cases that will be promoted, supervised or reminded of within these hours of promise time"
-    " if nobody acts",
-    ["action", "tier", "hours"],
-)
 
 
 async def show_forecast(tx: Transaction, now: datetime) -> None:

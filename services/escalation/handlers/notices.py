@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import prometheus_client
-
 from services.escalation.decisions import KEPT_FOR, RISES_AFTER, Accused, Digest, noted_by, raised
 from services.escalation.handlers.sayings import notice_saying
+from services.escalation.metrics import RAISED
 from services.escalation.store import armed, notices
 from services.escalation.store.notices import Acknowledged, Posted, Unheeded
 from shared import outbox, postgres, tally
@@ -27,10 +26,6 @@ from shared.service import Process, Timer
 PAGE = 200
 FORGOTTEN_AT_ONCE = 1_000
 REAL = Clock().name
-
-RAISED = prometheus_client.Counter(
-    "casegrid_escalation_notices_raised", "Notices that went one level up", ["reason"]
-)
 
 
 async def post(

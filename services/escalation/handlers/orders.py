@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from prometheus_client import Counter
-
 from services.escalation.decisions import pause_after
 from services.escalation.handlers.sayings import order_saying
+from services.escalation.metrics import ORDERS_SAID_AGAIN
 from services.escalation.store import armed, orders
 from shared import outbox, postgres, telemetry
 from shared.clock import wall
@@ -24,8 +23,6 @@ from shared.service import Process, Timer
 
 PAGE = 500
 MOST_LAG_SECONDS = 5.0
-
-SAID_AGAIN = Counter("casegrid_escalation_orders_said_again", "Orders that got no answer in time")
 
 
 class Again(NamedTuple):
@@ -73,7 +70,7 @@ async def step(process: Process) -> float:
         return 1.0
     async with postgres.transaction(process.pool, "timer") as tx:
         again = await say_again_once(tx, wall(), process.clock.name)
-    SAID_AGAIN.inc(again.said)
+    ORDERS_SAID_AGAIN.inc(again.said)
     if again.taken:
         process.wake_relay.call()
     return 0.0 if again.taken == PAGE else 1.0

@@ -20,9 +20,9 @@ from uuid import UUID
 
 import httpx
 import orjson
-from prometheus_client import Counter, Gauge
 
 from services.escalation.decisions import MOST_PUSHES, pause_after, title
+from services.escalation.metrics import NOT_PUSHED, PUSHED, TO_PUSH
 from services.escalation.store import notices
 from services.escalation.store.notices import Attempt, Posted, Pushed
 from shared import postgres
@@ -37,18 +37,6 @@ PAGE = 20
 LEASE: Final = timedelta(seconds=90)
 """Wall time in which a page is sent and marked; no time-out that settings allow is longer."""
 IDLE_SECONDS = 60.0
-
-PUSHED = Counter(
-    "casegrid_escalation_notices_pushed", "Attempts to push a notice, by what came of it",
-    ["result"],
-)  # fmt: skip
-TO_PUSH = Gauge(
-    "casegrid_escalation_notices_to_push", "Notices that wait to be pushed; counted to 10,000"
-)
-NOT_PUSHED = Gauge(
-    "casegrid_escalation_notices_not_pushed",
-    "Notices pushed in vain to the end that nobody took note of; counted to 10,000",
-)
 
 
 def sender(settings: Settings) -> Send | None:

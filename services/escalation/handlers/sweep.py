@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from prometheus_client import Counter, Histogram
-
 from services.escalation.decisions import (
     NO_TIER,
     Digest,
@@ -19,6 +17,7 @@ from services.escalation.decisions import (
 )
 from services.escalation.handlers.notices import REAL, post
 from services.escalation.handlers.sayings import order_saying
+from services.escalation.metrics import LATE, NOTICES, ORDERS, PAGE_CASES, PAGE_SECONDS
 from services.escalation.store import armed, orders
 from shared import outbox, postgres
 from shared.events import Order
@@ -28,27 +27,6 @@ from shared.service import Process, Timer
 
 PAGE = 500
 LONGEST_SLEEP, SHORTEST_SLEEP = 1.0, 0.005
-
-ORDERS = Counter(
-    "casegrid_escalation_orders",
-    "Orders to the router, by the tier of the case",
-    ["action", "tier"],
-)
-NOTICES = Counter("casegrid_escalation_notices", "Digests that a sweep posted", ["reason"])
-LATE = Histogram(
-    "casegrid_escalation_fired_late_seconds",
-    "Wall seconds from a breach that could be known to the sweep that found it",
-    # Within a second is the promise; 1, 10, 60 and 600 are where lateness is told apart. [E19]
-    buckets=(0.1, 0.5, 1, 10, 60, 600),
-)
-PAGE_CASES = Histogram(
-    "casegrid_escalation_sweep_page_cases", "Cases of a page that was not empty",
-    buckets=(1, 5, 20, 50, 100, 200, 500),
-)  # fmt: skip
-PAGE_SECONDS = Histogram(
-    "casegrid_escalation_sweep_page_seconds", "A page that was not empty, start to commit",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
-)  # fmt: skip
 
 
 class Page(NamedTuple):

@@ -9,8 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, get_args
 
-from prometheus_client import Counter, Gauge
-
 from services.intake.decisions.admission import (
     MEMORY_SECONDS,
     Limits,
@@ -26,21 +24,12 @@ from services.intake.decisions.admission import (
     over_share,
     pressed,
 )
+from services.intake.metrics import ADMITTED, RATE, REFUSED, SENDERS_NOW
 
 SENDERS = 10_000
 """[ours] So many are remembered; then the one who was quiet longest is forgotten."""
 
-ADMITTED = Counter("casegrid_intake_admitted", "Requests let in to be read and stored")
-REFUSED = Counter(
-    "casegrid_intake_refused",
-    "Requests refused unread: waiting, unread and outbox are queues, share is the sender's own",
-    ["reason"],
-)
 REFUSALS = {reason: REFUSED.labels(reason) for reason in get_args(Reason)}
-RATE = Gauge(
-    "casegrid_intake_carried_rate", "Petitions a second that this process believes to carry"
-)
-SENDERS_NOW = Gauge("casegrid_intake_senders", "Senders of the last second")
 
 NO_LIMITS = Limits(float("inf"), 1 << 62, 1 << 62)
 

@@ -9,12 +9,11 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from prometheus_client import Counter
-
 from services.intake.decisions.additions import Later, numbered
 from services.intake.decisions.petitions import Accusations, received
 from services.intake.handlers.announcing import Voice
 from services.intake.handlers.policy import Shelf
+from services.intake.metrics import SAID_AGAIN
 from services.intake.store import census as store
 from services.intake.store.additions import said_later
 from shared import census, outbox
@@ -24,8 +23,6 @@ from shared.events import Counted, Topic
 from shared.hearing import Batch
 from shared.outbox import Saying
 from shared.postgres import Transaction
-
-SAID_AGAIN = Counter("casegrid_intake_said_again", "Events that the router asked for again")
 
 PAGE = 1_000
 HORIZON = timedelta(days=1)

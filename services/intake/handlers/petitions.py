@@ -13,10 +13,17 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import asyncpg
-from prometheus_client import Counter, Gauge, Histogram
 
 from services.intake.decisions.petitions import Petition, Submission
 from services.intake.handlers.admission import Progress
+from services.intake.metrics import (
+    ACCEPTED,
+    GROUP_SECONDS,
+    GROUP_SIZE,
+    REPLAYED,
+    UNSTORABLE,
+    WAITING,
+)
 from services.intake.store import petitions as store
 from services.intake.store.petitions import Stored
 from shared import outbox, telemetry
@@ -27,17 +34,6 @@ SECONDS = 0.005
 
 BAD_ROW = (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 """The database, or asyncpg before it, does not take a value."""
-
-ACCEPTED = Counter("casegrid_intake_accepted", "Petitions stored for good")
-REPLAYED = Counter("casegrid_intake_replayed", "Petitions that came again under their key")
-UNSTORABLE = Counter("casegrid_intake_unstorable", "Petitions that the database did not take")
-WAITING = Gauge("casegrid_intake_accept_queue", "Petitions that wait for a commit")
-GROUP_SIZE = Histogram(
-    "casegrid_intake_group_size", "Petitions in one commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
-)
-GROUP_SECONDS = Histogram(
-    "casegrid_intake_group_seconds", "One group commit", buckets=telemetry.SECONDS
-)
 
 
 class Accepted(NamedTuple):

@@ -6,8 +6,6 @@ import asyncio
 import logging
 from datetime import datetime
 
-from prometheus_client import Gauge
-
 from services.intake.decisions.additions import Reopening
 from services.intake.decisions.policy import (
     PartBody,
@@ -17,6 +15,7 @@ from services.intake.decisions.policy import (
     reopening_in,
     what_is_missing,
 )
+from services.intake.metrics import VERSION
 from services.intake.store import policy as store
 from shared import hearing
 from shared.events import PolicyPart, PolicyPublished
@@ -27,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 VERSIONS = 100
 """[ours] What so many versions say of ratings is remembered."""
-
-VERSION = Gauge("casegrid_intake_policy_version", "The policy version that petitions are read by")
 
 
 async def on_policy(batch: Batch, tx: Transaction, now: datetime) -> None:

@@ -14,15 +14,14 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from prometheus_client import Counter, Histogram
-
 from services.intake.decisions.petitions import FAILED, UnreadPetition, received, to_read
 from services.intake.decisions.policy import Policy
 from services.intake.decisions.reading import Reader
 from services.intake.handlers.announcing import Voice
+from services.intake.metrics import PAGE_SECONDS, READ
 from services.intake.store import reading as store
 from services.intake.store.reading import PendingSupplement, Read
-from shared import outbox, telemetry
+from shared import outbox
 from shared.events import Reading
 from shared.outbox import Saying
 from shared.postgres import WEATHER, Transaction
@@ -31,11 +30,6 @@ logger = logging.getLogger(__name__)
 
 PAGE = 200
 SLICE_SECONDS = 0.005
-
-READ = Counter("casegrid_intake_read", "Petitions read", ["state"])
-PAGE_SECONDS = Histogram(
-    "casegrid_intake_reading_seconds", "Reading one page of petitions", buckets=telemetry.SECONDS
-)
 
 
 class PageRead(NamedTuple):

@@ -6,14 +6,14 @@ out of it: an accused whom a dispatcher names may not see its words from then on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from prometheus_client import Counter, Histogram
-
 from services.intake.decisions.courses import course_of, moment
 from services.intake.decisions.petitions import Part, ShutOut, accepted_at
+from services.intake.metrics import ACCEPT_TO_ROUTED, REPLY_SECONDS, UPDATED
 from services.intake.store import labels, shut_out
 from services.intake.store import receipts as store
 from services.intake.store.labels import Said
@@ -25,15 +25,9 @@ from shared.hearing import Batch, Done, Heard, Unreadable
 from shared.postgres import Transaction
 
 OPENED = "casegrid.case.opened.v1"
+REPLIED = "casegrid.case.replied.v1"
 CLASSIFIED = "casegrid.case.classified.v1"
 HANDED_OVER = "casegrid.case.handed_over.v1"
-
-UPDATED = Counter("casegrid_intake_receipts_updated", "Receipts brought up to date")
-ACCEPT_TO_ROUTED = Histogram(
-    "casegrid_intake_accept_to_routed_seconds",
-    "From taking a petition in to hearing where it was routed, in wall time",
-    buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 600, 3600),
-)
 
 
 async def on_case_changed(
@@ -53,7 +47,12 @@ async def on_case_changed(
     if hidden := [who for one in known if (who := shut_out_of(*one))]:
         await shut_out.keep_newest(tx, hidden)
     opened = {petition_id for petition_id, heard in known if heard.envelope.type == OPENED}
-    return partial(count, changed, opened & changed, wall())
+    replies = {
+        petition_id: (heard.envelope.occurred_at - snapshot_of(heard).started_at).total_seconds()
+        for petition_id, heard in known
+        if heard.envelope.type == REPLIED and petition_id in changed
+    }
+    return partial(count, changed, opened & changed, replies, wall())
 
 
 def by_petition(batch: Batch) -> tuple[list[tuple[UUID, Heard]], list[Unreadable]]:
@@ -68,11 +67,21 @@ def by_petition(batch: Batch) -> tuple[list[tuple[UUID, Heard]], list[Unreadable
     return known, strangers
 
 
-def count(changed: set[UUID], opened: set[UUID], heard_at: datetime) -> None:
-    """So many receipts more, and how long the way to the first office was."""
+def count(
+    changed: set[UUID], opened: set[UUID], replies: Mapping[UUID, float], heard_at: datetime
+) -> None:
+    """So many receipts more, how long the way to the first office was, and that to a reply."""
     UPDATED.inc(len(changed))
     for petition_id in opened:
         ACCEPT_TO_ROUTED.observe((heard_at - accepted_at(petition_id)).total_seconds())
+    for seconds in replies.values():
+        REPLY_SECONDS.observe(seconds)
+
+
+def snapshot_of(heard: Heard) -> CaseSnapshot:
+    """The case as an event of the router says it."""
+    assert isinstance(heard.data, CaseChanged)
+    return heard.data.case
 
 
 def told(petition_id: UUID, heard: Heard, clock: Clock) -> News:

@@ -108,6 +108,47 @@ async def queue(tx: Transaction) -> tuple[int, UUID | None]:
     return row["depth"], row["oldest"]
 
 
+class Unrouted(NamedTuple):
+    """The oldest petition that is not routed; `caught_up`: whether all were looked through."""
+
+    oldest: UUID | None
+    caught_up: bool
+
+
+async def oldest_unrouted(tx: Transaction, young: UUID, most: int) -> Unrouted:
+    """Look at the next petitions, so many at most, for the oldest that is not routed.
+
+    Where no older one is unrouted this is remembered, up to `young`: older ids may still come.
+    """
+    row = await tx.fetchrow(
+        """
+        with following as materialized (
+            select petition_id, routed_at from receipts
+            where petition_id > (select petition_id from routed_up_to)
+            order by petition_id limit 1
+        ), page as materialized (
+            select petition_id, routed_at from receipts
+            where petition_id >= (select petition_id from following)
+            order by petition_id
+            limit case when (select routed_at is null from following) then 1 else $2 end
+        ), first as (
+            select petition_id from page where routed_at is null order by petition_id limit 1
+        ), passed as (
+            update routed_up_to u set petition_id = last.petition_id
+            from (select petition_id from page
+                  where petition_id < least($1, (select petition_id from first))
+                  order by petition_id desc limit 1) last
+            where last.petition_id > u.petition_id
+        )
+        select (select petition_id from first) as oldest, (select count(*) from page) < $2 as whole
+        """,
+        young,
+        most,
+    )
+    assert row is not None
+    return Unrouted(row["oldest"], row["whole"] or row["oldest"] is not None)
+
+
 async def behind(tx: Transaction, most_unread: int, most_waiting: int) -> tuple[int, int]:
     """How many petitions are unread and how many events wait to be said, up to these.
 

@@ -46,6 +46,7 @@ OPEN_STAGES: frozenset[Stage] = frozenset({"registered", "assigned", "signed", "
 Outcome = Literal["solved", "handed_off"]
 PauseReason = Literal["waiting_for_petitioner", "force_majeure", "in_statutory_procedure"]
 CallBack = Literal["solved", "not_solved", "no_answer"]
+Rated = Literal["solved", "not_solved"]
 NotAccepted = Literal[
     "emergency_number", "legal_route", "repeat_without_new_facts", "secret", "in_nobodys_power",
     "unlawful",
@@ -133,7 +134,8 @@ class Case:
 
     `had_by` are those who had it to solve, in order. `arbitration`: whether an arbiter is to say
     who has it, or has said so. `pauses` are over, `pause` lasts. `promised_at` is when promises
-    from receipt were made anew, because the case was reopened. `call_backs` are tries.
+    from receipt were made anew, because the case was reopened. `call_backs` are tries. `rated` is
+    what the resident himself said of it since it was last dealt with: no office changes that.
     `unknown` is what a newer version wrote and this one cannot read, here as in its parts.
     """
 
@@ -201,6 +203,7 @@ class Case:
     call_backs: int = 0
     called_back: CallBack | None = None
     satisfied: bool | None = None
+    rated: Rated | None = None
     not_accepted: NotAccepted | None = None
     promised_at: datetime | None = None
     reopened: int = 0

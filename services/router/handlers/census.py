@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from prometheus_client import Counter
-
 from services.router import store
 from services.router.decisions.case import Case, fingerprint_of
 from services.router.decisions.commands import Changed, Republish
@@ -18,7 +16,8 @@ from services.router.decisions.workflow import decide
 from services.router.handlers import stuck
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
-from shared import census
+from services.router.metrics import CASES_UNKNOWN, REPUBLISHED
+from shared import census, telemetry
 from shared.census import LAST, Page, Voice
 from shared.clock import Clock, wall
 from shared.events import Counted, Topic, derived_id
@@ -26,8 +25,6 @@ from shared.hearing import Batch
 from shared.identity import service_actor
 from shared.postgres import Transaction
 
-REPUBLISHED = Counter("casegrid_router_republished", "Cases said again because a listener asked")
-UNKNOWN = Counter("casegrid_router_census_unknown", "Cases that a listener has and the router not")
 ROUTER = service_actor("router")
 
 
@@ -54,7 +51,7 @@ class Census:
             await self.republish(tx, [one.id for one in missed], batch, now)
         found = await census.compared(tx, batch, store.census.heard, epochs=False)
         await census.report(tx, Topic.ROUTER, found.differing, self.voice, now)
-        census.STRANGERS.labels(batch.topic).inc(len(found.strangers))
+        telemetry.STRANGERS.labels(batch.topic).inc(len(found.strangers))
 
     async def republish(
         self, tx: Transaction, ids: list[UUID], batch: Batch, now: datetime
@@ -70,7 +67,7 @@ class Census:
             steps.take(Step(case, decision, ROUTER, event_id, f"census:{batch.topic}"))
         await steps.save(tx)
         REPUBLISHED.inc(len(cases))
-        UNKNOWN.inc(len(ids) - len(cases))
+        CASES_UNKNOWN.inc(len(ids) - len(cases))
 
 
 async def count(tx: Transaction, after: UUID, most: int) -> Page:

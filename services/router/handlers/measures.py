@@ -8,25 +8,22 @@ from datetime import datetime
 from prometheus_client import Counter, Gauge
 
 from services.router import store
-from services.router.decisions.stuck import WAITING, WAITING_AGE, WAITS_FOR
+from services.router.decisions.stuck import WAITS_FOR
 from services.router.handlers.policies import Policies
+from services.router.metrics import (
+    BLOCKED_NOW,
+    CALENDAR_LEFT,
+    OPEN,
+    POLICY,
+    PROMOTED,
+    WAIT,
+    WAIT_AGE,
+)
 from shared import tally
 from shared.divisions import CITY, LADDER
 from shared.postgres import Transaction
 
-OPEN = Gauge(
-    "casegrid_router_open_cases", "Open cases, by tier, track and stage", ["tier", "track", "stage"]
-)
-PROMOTED = Gauge("casegrid_router_promoted_cases", "Promotions out of a tier, ever", ["tier"])
-BLOCKED_NOW = Gauge(
-    "casegrid_router_blocked_petitions", "Petitions whose events wait behind a parked one"
-)
-WAIT = Gauge(WAITING, "Cases in a stuck queue, by queue and tier", ["queue", "tier"])
-WAIT_AGE = Gauge(
-    WAITING_AGE, "How long the oldest waits there, in promise time; 0: none", ["queue", "tier"]
-)
 QUEUES = tuple((queue, tier) for queue in WAITS_FOR for tier in (*LADDER, CITY))
-POLICY = Gauge("casegrid_router_policy_version", "The policy version in force")
 
 
 def count(found: Count[Counter]) -> None:
@@ -48,6 +45,7 @@ async def measure(tx: Transaction, policies: Policies, now: datetime) -> None:
     await measure_waiting(tx, now)
     BLOCKED_NOW.set(await store.blocked.count(tx))
     POLICY.set(policies.newest)
+    CALENDAR_LEFT.set(policies.current.calendar.days_left(now))
 
 
 async def measure_waiting(tx: Transaction, now: datetime) -> None:

@@ -25,6 +25,7 @@ from services.router.handlers.measures import count
 from services.router.handlers.petitions import uuid_of
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
+from services.router.metrics import ORDERS_APPLIED, ORDERS_DUPLICATE, ORDERS_STALE, ORDERS_UNKNOWN
 from shared import hearing
 from shared.clock import Clock
 from shared.events import DeadlineBreached, derived_id
@@ -32,10 +33,6 @@ from shared.hearing import Batch, Done, Heard, Unreadable
 from shared.identity import service_actor
 from shared.postgres import Transaction
 
-APPLIED = Counter("casegrid_router_orders_applied", "Orders of escalation applied", ["action"])
-STALE = Counter("casegrid_router_orders_stale", "Orders refused as stale", ["action"])
-UNKNOWN = Counter("casegrid_router_orders_unknown", "Orders about a case that is not here")
-DUPLICATES = Counter("casegrid_router_orders_duplicate", "Orders that were answered before")
 ESCALATION = service_actor("escalation")
 REFUSED = "order_refused"
 
@@ -61,12 +58,12 @@ class Orders:
         for case_id, event, order in orders:
             case = cases.get(case_id)
             if case is None:
-                found[UNKNOWN] += 1
+                found[ORDERS_UNKNOWN] += 1
             elif event.envelope.order <= case.ordered:
-                found[DUPLICATES] += 1
+                found[ORDERS_DUPLICATE] += 1
             else:
                 step = self.answer(case, event, order, now)
-                answered = STALE if step.changed.event == REFUSED else APPLIED
+                answered = ORDERS_STALE if step.changed.event == REFUSED else ORDERS_APPLIED
                 found[answered.labels(order.action)] += 1
                 cases[case_id] = steps.take(step)
         await steps.save(tx)

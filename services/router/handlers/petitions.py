@@ -27,6 +27,7 @@ from services.router.decisions.workflow import decide
 from services.router.handlers.measures import count
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
+from services.router.metrics import BLOCKED, DUPLICATES, OPENED
 from shared import hearing
 from shared.clock import Clock
 from shared.events import (
@@ -43,9 +44,6 @@ from shared.postgres import Transaction
 
 logger = logging.getLogger(__name__)
 
-BLOCKED = Counter("casegrid_router_petitions_blocked", "Petitions that began to wait for a person")
-DUPLICATES = Counter("casegrid_router_duplicates", "Events of petitions that were heard before")
-OPENED = Counter("casegrid_router_cases_opened", "Cases opened and routed")
 ROUTER = service_actor("router")
 UNKNOWN_ORDER = Order(sys.maxsize, 0)
 

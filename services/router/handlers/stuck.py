@@ -6,21 +6,15 @@ the census compares its cases with what is said of them, and the counts are reco
 
 from __future__ import annotations
 
-from collections import Counter as Count
+from collections import Counter
 from collections.abc import Iterable, Sequence
-
-from prometheus_client import Counter
 
 from services.router import store
 from services.router.decisions.case import Case
 from services.router.decisions.stuck import Wait, waits
+from services.router.metrics import MENDED, RECOUNTED
 from shared import tally
 from shared.postgres import Transaction
-
-MENDED = Counter(
-    "casegrid_router_waiting_mended", "Cases whose place in the stuck queues was set right"
-)
-RECOUNTED = Counter("casegrid_router_waiting_recounted", "Counts of stuck queues that were wrong")
 
 
 async def mend(tx: Transaction, cases: Sequence[Case]) -> None:
@@ -39,9 +33,9 @@ async def mend(tx: Transaction, cases: Sequence[Case]) -> None:
     MENDED.inc(len(wrong))
 
 
-def counted(found: Iterable[Wait]) -> Count[tuple[str, str]]:
+def counted(found: Iterable[Wait]) -> Counter[tuple[str, str]]:
     """How many wait in each queue and tier, as the tally counts them."""
-    return Count(("waiting", f"{wait.queue}/{wait.tier}") for wait in found)
+    return Counter(("waiting", f"{wait.queue}/{wait.tier}") for wait in found)
 
 
 async def recount(tx: Transaction) -> None:

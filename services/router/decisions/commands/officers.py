@@ -30,6 +30,7 @@ from services.router.decisions.commands.words import OfficeId, OneCommand, Text,
 from shared.divisions import Tier
 from shared.events import CategoryCode, RatingReason
 from shared.events import Sign as OfSign
+from shared.identity import Subject
 
 TemplateCode = Annotated[Word, Field(max_length=40)]
 SlotName = Annotated[str, Field(max_length=20)]
@@ -139,13 +140,14 @@ class Resolve(_Worded):
 
 
 class Close(OneCommand):
-    """Another person than who resolved it has looked, and the resident was called or cannot be.
+    """Another unit than who resolved it has looked, and the resident was called or cannot be.
 
-    `answered`: he says that it is solved; what else he says is `call_back`. [domain B1, F38]
+    `answered`: he says that it is solved; what else he says is `call_back`. For a question nobody
+    is called: it has no `callback`. [domain B1, F38, F58]
     """
 
     command: Literal["close"]
-    callback: Literal["answered", "no_answer", "no_contact"]
+    callback: Literal["answered", "no_answer", "no_contact"] | None = None
 
 
 class CallBack(_Worded):
@@ -192,10 +194,14 @@ class NotAccept(_Worded):
 
 
 class Assign(OneCommand):
-    """Give it to a person of the desk that has it: it stands in his own queue. [F34]"""
+    """Give it to a person of the desk that has it: it stands in his own queue. [F34]
+
+    `to` is the subject of his token, never a name. Whether he is of this desk only who issues
+    tokens knows; the queue of one who may not read the case does not show it.
+    """
 
     command: Literal["assign"]
-    to: Annotated[Word, Field(max_length=120)]
+    to: Subject
 
 
 class Recall(OneCommand):

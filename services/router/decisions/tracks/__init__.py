@@ -195,7 +195,12 @@ SERVICE = TrackTable(
             for stages, targets in ((UNRESOLVED, ()), (RESOLVED, LAST_ANSWER))
         ),
         Step(
-            "close", RESOLVED, ("closed",), HOLDERS, guards=("by_another",), fulfils=("callback",)
+            "close",
+            RESOLVED,
+            ("closed",),
+            HOLDERS,
+            guards=("by_another", "result_is_seen"),
+            fulfils=("callback",),
         ),
         # What he says may close it, or reopen it.
         Step(
@@ -230,6 +235,7 @@ CONSULT = TrackTable(
             ("closed",),
             HOLDERS,
             leads=True,
+            guards=("result_is_seen",),
             fulfils=("dispatch", "reply", "tier", "final_reply"),
         ),
         Step(
@@ -238,6 +244,7 @@ CONSULT = TrackTable(
             ("closed",),
             HOLDERS,
             leads=True,
+            guards=("result_is_seen",),
             fulfils=("dispatch", "tier", "final_reply"),
         ),
     ),

@@ -26,7 +26,7 @@ Guard = Literal[
     "runs", "stands_still", "never_extended", "extension_asked", "handed_on", "by_another",
     "somebody_to_call", "may_be_returned", "may_be_asked_for", "may_be_blown", "disputed",
     "confers", "is_to_report", "may_refuse", "is_to_decide", "has_to_do", "has_asked",
-    "may_answer",
+    "result_is_seen", "may_answer",
 ]  # fmt: skip
 """What must be so of the case, and of who asks; `workflow.guards` says it in code and in words."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from services.router.decisions import clocks
-from services.router.decisions.case import Case, but
+from services.router.decisions.case import Case, Extension, but
 from services.router.decisions.commands import (
     NOBODY,
     Classify,
@@ -45,7 +44,8 @@ from services.router.decisions.workflow.returning import (
     to_the_arbiter,
 )
 from shared.divisions import LADDER, Tier, is_within, tier_of
-from shared.events import Candidate
+from shared.durations import elapsed
+from shared.events import Candidate, Urgency
 
 HANDLES = frozenset({Tier.STREET, Tier.DISTRICT})
 
@@ -143,12 +143,7 @@ def rerouted_by_facts(
     policy, now = given.policy, given.now
     routed = route(facts, policy)
     if routed.urgency != before.urgency:
-        # What was given was given for another promise than the one that it has now; and once.
-        given_once = said.extension
-        if given_once is not None and given_once.granted_at is not None:
-            said = but(said, extension=replace(given_once, by=timedelta()))
-        else:
-            said = but(said, extension=None)
+        said = but(said, extension=kept_of(said.extension, routed.urgency, policy))
     after = as_routed(said, routed, facts.division, policy)
     if stays(before, after, routed, policy):
         after = but(after, **desk_of(before))
@@ -162,6 +157,19 @@ def rerouted_by_facts(
     reason = because(routed.reason, after, policy)
     detail = {**detail, "corrected": corrections(before, after), "routing": reason}
     return stepped(before, after, event, reason.rule, (event, *transitions), detail)
+
+
+def kept_of(given: Extension | None, urgency: Urgency, policy: Policy) -> Extension | None:
+    """What was granted stays, and is given once; no more than the new promise may have. [ours]
+
+    What was only asked for, was asked for another promise: it may be asked for again.
+    """
+    if given is None or given.granted_at is None:
+        return None
+    limit = policy.clocks["final_reply"].limit_for(urgency)
+    assert limit is not None
+    most = elapsed(limit) * policy.settings.escalation.extension.at_most_percent / 100
+    return replace(given, by=min(given.by, most))
 
 
 def stays(before: Case, after: Case, routed: Routed, policy: Policy) -> bool:

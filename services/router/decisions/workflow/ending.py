@@ -31,11 +31,12 @@ from services.router.decisions.workflow.moving import (
     held_at,
     moved,
     moved_reason,
+    outcome_of,
     settled_in,
 )
 from services.router.decisions.workflow.returning import waiting_at
 from services.router.decisions.workflow.wording import noted
-from shared.divisions import LADDER, Tier, tier_of
+from shared.divisions import CITY, LADDER, Tier, tier_of
 
 
 def on_resolve(before: Case, after: Case, command: Resolve, given: Given) -> Decision:
@@ -59,14 +60,20 @@ def on_answer(before: Case, after: Case, command: Answer, given: Given) -> Decis
 
 
 def on_close(before: Case, after: Case, command: Close, given: Given) -> Decision:
-    """Only after a call-back try, or where there is nobody to call; never without an answer."""
+    """Only after a call-back try, or where there is nobody to call; never without an answer.
+
+    Of a question the answer is all that was asked for: nobody is called, nobody says that he was.
+    [domain B1]
+    """
     if not before.replied:
         return Refused("incomplete", "the resident has no answer yet: reply first")
-    if any(task.kind == "result" for task in before.open_tasks):
-        says = "whoever received it first has not looked at what came of the whistle"
-        return Refused("not_allowed_now", says)
-    if before.contact and command.callback == "no_contact":
-        return Refused("incomplete", "there is a contact: try to call back first")
+    if before.track == "consult":
+        if command.callback in ("answered", "no_answer"):
+            says = "nobody is called back for an answered question: leave `callback` out"
+            return Refused("incomplete", says)
+        return stepped(before, closed(after, given.now), "closed", "step/close")
+    if command.callback is None or (before.contact and command.callback == "no_contact"):
+        return Refused("incomplete", "try to call back first, and say what came of it")
     if command.callback == "no_answer":
         least, tries = given.policy.settings.escalation.call_back.attempts, before.call_backs + 1
         if tries < least:
@@ -82,7 +89,8 @@ def on_close(before: Case, after: Case, command: Close, given: Given) -> Decisio
 def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> Decision:
     """A try is counted; what the resident says closes the case or reopens it. [Beijing 23; F58]
 
-    What is not solved is never closed as solved: manners and speed are said of what is. [ours]
+    What is not solved is never closed as solved: manners and speed are said of what is. What the
+    resident said himself stands, whatever the office hears that he judges. [ours]
     """
     if command.result == "not_solved" and not reopens(command.reason, given.policy):
         reasons = ", ".join(given.policy.settings.escalation.reopen.reasons)
@@ -97,15 +105,13 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
         **given.said,
         **noted(command.note),
     }
-    after = but(
-        after,
-        call_backs=before.call_backs + 1,
-        called_back=command.result,
-        satisfied=command.satisfied,
-    )
+    after = but(after, call_backs=before.call_backs + 1, called_back=command.result)
+    if before.rated is None and command.satisfied is not None:
+        after = but(after, satisfied=command.satisfied)
     transitions: tuple[str, ...] = (f"called_back/{command.result}",)
     if command.result == "not_solved":
         after, ways = reopened(after, given.policy, given.now)
+        after = but(after, called_back=command.result)
         return stepped(
             before, after, "called_back", "step/call_back", (*transitions, *ways), detail
         )
@@ -117,11 +123,12 @@ def on_call_back(before: Case, after: Case, command: CallBack, given: Given) -> 
 def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -> Decision:
     """It is not for us; the resident is told why and where the right door is. [Beijing 11; F8]
 
-    Who was refused and came back often enough is not refused again: it would go round. [ours]
+    Who was refused and came back too often is refused by a desk above, once and for all: else it
+    would go round. [ours]
     """
-    most = given.policy.settings.escalation.reopen_after_dissatisfied_callback.max
-    if before.reopened > most:
-        says = f"it was opened again {before.reopened} times: solve it, hand it over or promote it"
+    own = given.actor.division == before.holder and before.holder != CITY
+    if own and came_back_often(before, given.policy):
+        says = f"it was opened again {before.reopened} times: a desk above says that it is not ours"
         return Refused("not_allowed_now", says)
     after = closed(but(after, replied=True, not_accepted=command.reason), given.now)
     detail = {
@@ -131,7 +138,7 @@ def on_not_accept(before: Case, after: Case, command: NotAccept, given: Given) -
         **noted(command.note),
     }
     rule, passed = f"not_accepted/{command.reason}", ("not_accepted", "closed")
-    return stepped(before, but(after, outcome=None), "not_accepted", rule, passed, detail)
+    return stepped(before, after, "not_accepted", rule, passed, detail)
 
 
 def on_hand_over(before: Case, after: Case, command: HandOver, given: Given) -> Decision:
@@ -175,6 +182,9 @@ def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decis
         hours = given.policy.settings.escalation.reopen.within.total_seconds() / 3600
         says = f"it was closed more than {hours:.0f} hours ago: a new petition is a new case"
         return Refused("not_allowed_now", says)
+    if refused_for_good(before, given.policy):
+        says = "a desk above said that it is not for us: with new facts it is a new petition"
+        return Refused("not_allowed_now", says)
     if not reopens(command.reason, given.policy):
         return Refused("not_allowed_now", f"the policy reopens nothing for {command.reason}")
     after, ways = reopened(after, given.policy, given.now)
@@ -183,11 +193,19 @@ def on_reopen(before: Case, after: Case, command: Reopen, given: Given) -> Decis
 
 
 def rated(before: Case, asked: Rate, policy: Policy, now: datetime) -> Changed:
-    """What the resident says of it; some reasons reopen what is resolved or closed. [F57, F59]"""
+    """What the resident says of it; some reasons reopen what is resolved or closed. [F57, F59]
+
+    What he finds unsolved and does not come back is not counted as solved either. [ours]
+    """
     after = but(before, heard=asked.heard, satisfied=asked.satisfied)
     done = before.track in ("service", "consult") and before.stage in ("resolved", "closed")
+    if done:
+        after = but(after, rated="solved" if asked.solved else "not_solved")
+    if before.stage == "closed":
+        after = but(after, outcome=outcome_of(after))
     wrong = not asked.solved and reopens(asked.reason, policy)
-    if not (done and wrong and within_window(before, policy, now)):
+    over = refused_for_good(before, policy) or not within_window(before, policy, now)
+    if over or not (done and wrong):
         return stepped(before, after, "rated", "petition")
     after, ways = reopened(after, policy, now)
     return stepped(before, after, "reopened", f"reopen/{asked.reason}", ("rated", *ways))
@@ -197,6 +215,16 @@ def within_window(case: Case, policy: Policy, now: datetime) -> bool:
     """Whether a case may be opened again."""
     window = policy.settings.escalation.reopen.within
     return case.closed_at is None or now - case.closed_at <= window
+
+
+def came_back_often(case: Case, policy: Policy) -> bool:
+    """Whether it was opened again more often than the desk that has it settles alone."""
+    return case.reopened > policy.settings.escalation.reopen_after_dissatisfied_callback.max
+
+
+def refused_for_good(case: Case, policy: Policy) -> bool:
+    """Whether a desk above refused what had come back too often."""
+    return case.not_accepted is not None and came_back_often(case, policy)
 
 
 def reopens(reason: str | None, policy: Policy) -> bool:
@@ -221,6 +249,7 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
         not_accepted=None,
         call_backs=0,
         called_back=None,
+        rated=None,
         outcome=None,
         closed_at=None,
         closing_tier=None,
@@ -229,8 +258,8 @@ def reopened(case: Case, policy: Policy, now: datetime) -> tuple[Case, tuple[str
     if case.category is None:
         again = waiting_at(again, case.holder, policy, now)
         return clocks.start(again, ("received",), policy, now), ("reopened", "registered")
-    most = policy.settings.escalation.reopen_after_dissatisfied_callback.max
-    meets = again.reopened > most and tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
+    below = tier_of(case.holder) in LADDER[: LADDER.index(Tier.STREET)]
+    meets = below and came_back_often(again, policy)
     if meets:
         holder = holder_for(Tier.STREET, case.place, case.accused_division, policy)
         ways: tuple[str, ...] = ("reopened", "street_meeting", "assigned")

@@ -8,7 +8,7 @@ from typing import Final
 from services.router.decisions.case import Case
 from services.router.decisions.policy import Role
 from services.router.decisions.tasks import Task, TaskKind
-from services.router.decisions.tracks import GRID_TEAM
+from services.router.decisions.tracks import GRID_TEAM, HOLDERS
 from services.router.decisions.tracks.table import Guard, Step
 from shared.divisions import Tier
 from shared.identity import Actor
@@ -20,6 +20,8 @@ STANDS_FOR: Mapping[str, frozenset[Role]] = {
     "street_dispatcher": frozenset({"street_dispatcher", "street_cadre"}),
 }
 """Who may do what is asked of a role; of any other role nobody else."""
+OF_AN_OFFICE: Final = STANDS_FOR["department_officer"]
+"""Who speaks for the office that holds a case; others of the division speak for the division."""
 
 
 def why_not(case: Case, step: Step, actor: Actor) -> str | None:
@@ -54,6 +56,19 @@ def any_own(holds: Callable[[Task], bool]) -> Callable[[Case, Actor], bool]:
     return lambda case, actor: any(
         holds(task) and has_to(case, task, actor) for task in case.open_tasks
     )
+
+
+def solved_it(case: Case, actor: Actor) -> bool:
+    """Whether the actor is of the unit that solved it: the desk that has it, whoever said so.
+
+    The hotline is a unit of its own, wherever its people sit. [F58; Beijing 23: the hotline calls]
+    """
+    if actor.subject == case.resolved_by:
+        return True
+    if actor.division != case.holder or actor.roles & HOLDERS == {"hotline_agent"}:
+        return False
+    office = actor.office or (None if actor.roles.isdisjoint(OF_AN_OFFICE) else case.office)
+    return office == case.office
 
 
 def extension_is_asked(case: Case, _: Actor) -> bool:
@@ -102,8 +117,12 @@ GUARDS: Final[Mapping[Guard, tuple[Callable[[Case, Actor], bool], str]]] = {
         "nobody handed it on, or somebody has touched it since: there is nothing to take back",
     ),
     "by_another": (
-        lambda case, actor: actor.subject != case.resolved_by,
-        "another person than who resolved it must look before it is closed",
+        lambda case, actor: not solved_it(case, actor),
+        "another unit than the one that solved it calls and closes: the hotline, or a desk above",
+    ),
+    "result_is_seen": (
+        lambda case, _: not has_task(case, "result"),
+        "whoever received it first has not looked at what came of the whistle",
     ),
     "may_answer": (
         lambda case, actor: "street_cadre" in actor.roles or owns(case, "reply", actor),

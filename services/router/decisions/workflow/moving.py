@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.router.decisions import clocks
-from services.router.decisions.case import MOST_REMEMBERED, Case, but
+from services.router.decisions.case import MOST_REMEMBERED, Case, Outcome, but
 from services.router.decisions.commands import Decision, Refused, stepped
 from services.router.decisions.policy import Policy
 from services.router.decisions.routing import Reason, Rule, holder_for, lowest_tier
@@ -157,12 +157,17 @@ def settled_in(case: Case, begins: tuple[str, ...], policy: Policy, now: datetim
     return clocks.start(case, begins, policy, now)
 
 
+def outcome_of(case: Case) -> Outcome | None:
+    """Closed as solved, unless it was not taken, or the resident himself says that it is not."""
+    return None if case.not_accepted or case.rated == "not_solved" else "solved"
+
+
 def closed(case: Case, now: datetime) -> Case:
     """A case that is done."""
     return but(
         clocks.drop(case, [clock.name for clock in case.clocks], now),
         stage="closed",
-        outcome="solved",
+        outcome=outcome_of(case),
         closed_at=now,
         closing_tier=case.tier,
         left={**case.left, case.tier: now} if case.tier else case.left,

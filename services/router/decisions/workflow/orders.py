@@ -12,7 +12,12 @@ from services.router.decisions.workflow.moving import promoted
 
 
 def answer(case: Case, order: ApplyOrder, policy: Policy, now: datetime) -> Decision:
-    """Apply an order, or refuse it as stale: judged by generation and tier, never by a clock."""
+    """Apply an order, or refuse it as stale: judged by generation and tier, never by a clock.
+
+    What stands still is not broken: in a pause only what was late before goes up. The pause goes
+    along, as the case waits for the same whoever has it; the next tier's own time runs, so that
+    somebody there looks at it. [ours]
+    """
     clock = case.clock(order.clock)
     if not case.is_open:
         return Refused("stale", f"the case is {case.stage}")
@@ -31,7 +36,6 @@ def answer(case: Case, order: ApplyOrder, policy: Policy, now: datetime) -> Deci
         return supervised(case, order)
     if order.tier != case.tier:
         return Refused("stale", f"the case is in tier {case.tier}, not in {order.tier}")
-    # A pause that lasts goes along: it is agreed with the resident, and ends by itself.
     return promoted(case, policy, now, f"clock/{order.clock}", {})
 
 

@@ -22,6 +22,7 @@ from services.router.decisions.commands import (
     WordedCommand,
 )
 from services.router.decisions.policy import Policy, Template
+from services.router.decisions.workflow.guards import OF_AN_OFFICE
 from shared.divisions import CITY
 from shared.identity import Actor
 
@@ -29,9 +30,6 @@ HOTLINE: Final = "12345"
 """[std] The number of the government service hotline, the same in the whole country."""
 LONGEST: Final = 4_000
 """As long as an officer's own words may be."""
-
-OF_AN_OFFICE: Final = frozenset({"department_officer", "office_head"})
-"""Who speaks for the office that holds a case; others of the division speak for the division."""
 
 Both: TypeAlias = tuple[str, str]
 """In Chinese and in English."""

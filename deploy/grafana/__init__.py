@@ -1,0 +1,1 @@
+"""What the people on call see, as code: `python -m deploy.grafana` writes it."""

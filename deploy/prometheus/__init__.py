@@ -1,0 +1,1 @@
+"""What Prometheus records and when it alerts, as code: `python -m deploy.prometheus` writes it."""

@@ -1,0 +1,60 @@
+"""`python -m deploy.prometheus`: write the rules that Prometheus reads, from the code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from deploy.prometheus.alerts import ALERTS
+from deploy.prometheus.promises import PROMISES
+from deploy.prometheus.rule import group
+
+HERE: Final = Path(__file__).parent
+HEAD: Final = "# Written by `python -m deploy.prometheus`; change the code, not this file.\n"
+
+
+def files(faster: int = 1) -> Mapping[str, dict[str, Any]]:
+    """Each file of rules; `faster` divides their windows, for tests that cannot wait."""
+    promised = [
+        group(f"casegrid-{p.name}", [*p.recordings(), *p.alerts()], faster=faster) for p in PROMISES
+    ]
+    told = [group(name, alerts, faster=faster) for name, alerts in ALERTS.items()]
+    return {"promises.yml": {"groups": promised}, "alerts.yml": {"groups": told}}
+
+
+def text(content: dict[str, Any]) -> str:
+    """A file as it is written."""
+    return HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def write(folder: Path, faster: int = 1) -> list[Path]:
+    """Write the rules into a folder; the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, content in files(faster).items():
+        (folder / name).write_text(text(content), encoding="utf-8")
+        paths.append(folder / name)
+    return paths
+
+
+def main() -> None:
+    """Write them beside this file, or elsewhere."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.prometheus", description=__doc__)
+    parser.add_argument(
+        "--to", type=Path, default=HERE / "rules", help="the folder; default: beside the code"
+    )
+    parser.add_argument(
+        "--faster", type=int, default=1, help="divide windows and `for` by this, to try alerts out"
+    )
+    asked = parser.parse_args()
+    for path in write(asked.to, asked.faster):
+        sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main()
