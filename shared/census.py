@@ -237,13 +237,19 @@ async def advance(tx: Transaction, after: UUID, done_at: datetime | None) -> Non
     )
 
 
-async def show_age(tx: Transaction) -> None:
-    """How long ago the last whole walk ended."""
-    age = await tx.fetchval(
+async def age(tx: Transaction) -> float | None:
+    """How long ago the last whole walk ended, in wall seconds; None where none ever did."""
+    seconds: float | None = await tx.fetchval(
         "select extract(epoch from $1 - done_at)::float8 from census where done_at > '-infinity'",
         wall(),
     )
-    CENSUS_AGE.set(float("nan") if age is None else age)
+    return seconds
+
+
+async def show_age(tx: Transaction) -> None:
+    """How long ago the last whole walk ended."""
+    seconds = await age(tx)
+    CENSUS_AGE.set(float("nan") if seconds is None else seconds)
 
 
 # ---------------------------------------------------------------- whoever hears it

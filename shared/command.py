@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
@@ -17,22 +19,42 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from shared import hearing, kafka, outbox, postgres
+from shared import audit, hearing, kafka, outbox, postgres
 from shared.events import Topic
 from shared.service import PARTS, Service, serve
 from shared.settings import Settings
 from shared.telemetry import set_up_logging, trace_of
 
 T = TypeVar("T")
+OUR_KEY = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|census/(\d+|report)|\d{1,6}/[a-z_]+/\d+"
+)
 logger = logging.getLogger(__name__)
 console = Console(width=None if sys.stdout.isatty() else 200)
 complaints = Console(stderr=True)
 
 
-def read_settings() -> Settings:
-    """The settings of the environment; a wrong or missing one ends the command in plain words."""
+ByOption = Annotated[
+    str | None,
+    typer.Option(help="who you are, for the record; else CASEGRID_OPERATOR, or your login name"),
+]
+ReasonOption = Annotated[str, typer.Option(help="why; kept for the record")]
+
+
+def who(said: str | None) -> str:
+    """Who acts; a command without anybody ends in plain words."""
     try:
-        return Settings()
+        return audit.actor(said)
+    except audit.Nobody as nobody:
+        complaints.print(str(nobody))
+        raise typer.Exit(2) from nobody
+
+
+def read_settings(**said: Any) -> Settings:
+    """The settings of the environment, and those that are said; a wrong or missing one ends the
+    command in plain words."""
+    try:
+        return Settings(**said)
     except ValidationError as wrong:
         for problem in wrong.errors():
             name = "CASEGRID_" + "_".join(str(part) for part in problem["loc"]).upper()
@@ -125,10 +147,12 @@ def service_command(service: Service) -> typer.Typer:  # noqa: C901 (one verb af
     def restored() -> None:
         """Say once, before the first start, that the database was restored from a backup.
 
-        What the service says from then on is of a new epoch, so that whoever heard it before takes
-        it for newer; the census finds and mends what others know of the time that was lost.
+        What the service says from then on is of a new epoch, greater than any that its topic shows,
+        so that whoever heard it before takes it for newer; the census finds and mends what others
+        know of the time that was lost. `casegrid restore` says it by itself.
         """
-        epoch = run(with_database(outbox.raise_epoch))
+        said = run(outbox.epoch_said(read_settings(), service.name))
+        epoch = run(with_database(partial(outbox.raise_epoch, said=said)))
         console.print(f"{service.name}: epoch {epoch}; start the service now")
 
     app.add_typer(parked_command(), name="parked")
@@ -147,16 +171,19 @@ def parked_command() -> typer.Typer:
         for one in run(with_database(lambda tx: hearing.parked_all(tx, limit))):
             r = one.record
             where = f"{r.topic}/{r.partition}@{r.offset}"
-            table.add_row(str(one.id), where, r.key, one.reason, one.parked_at.isoformat())
+            table.add_row(
+                str(one.id), where, shown_key(r.key), one.reason, one.parked_at.isoformat()
+            )
         console.print(table)
 
     @app.command("discard")
     def discard(
         parked_id: Annotated[int, typer.Argument(help="the id that `parked list` shows")],
-        reason: Annotated[str, typer.Option(help="why; kept with the record")],
+        reason: ReasonOption,
+        by: ByOption = None,
     ) -> None:
         """Give up one record that will never be readable. It is kept, and never replayed."""
-        if not run(with_database(lambda tx: hearing.discard(tx, parked_id, reason))):
+        if not run(with_database(partial(discarded, parked_id, who(by), reason))):
             complaints.print(f"nothing is parked under id {parked_id}")
             raise typer.Exit(1)
         console.print("discarded")
@@ -168,6 +195,19 @@ def parked_command() -> typer.Typer:
         console.print("reading on")
 
     return app
+
+
+def shown_key(key: str) -> str:
+    """A key of ours as it is; of what else lies on a topic it may be anybody's name."""
+    return key if OUR_KEY.fullmatch(key) else "(no key of ours)"
+
+
+async def discarded(parked_id: int, actor: str, reason: str, tx: postgres.Transaction) -> bool:
+    """Give up a parked record, and note who did; says whether it was waiting."""
+    done = await hearing.discard(tx, parked_id, reason)
+    if done:
+        await audit.note(tx, actor, "discard", f"parked {parked_id}", reason)
+    return done
 
 
 def positions_command() -> typer.Typer:
@@ -224,9 +264,11 @@ async def reset_position(
     return None if before is None else (before, place)
 
 
-async def with_database(work: Callable[[postgres.Transaction], Awaitable[T]]) -> T:
-    """Do this in one transaction of the service's own database."""
-    settings = read_settings()
+async def with_database(
+    work: Callable[[postgres.Transaction], Awaitable[T]], settings: Settings | None = None
+) -> T:
+    """Do this in one transaction of a service's database: its own, unless said."""
+    settings = settings or read_settings()
     connection = await postgres.connect(settings.database_url.get_secret_value(), "command")
     try:
         async with connection.transaction():

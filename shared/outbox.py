@@ -18,8 +18,9 @@ import orjson
 
 from shared.events import Data, Envelope, Topic, dump
 from shared.failpoints import passing
-from shared.kafka import Lane, Message, lane_of, size_of
+from shared.kafka import Lane, Message, lane_of, read_to_end, size_of
 from shared.postgres import Transaction
+from shared.settings import Settings
 
 RELAY_LOCK = 7_710_002
 ROUND = 2_000
@@ -101,9 +102,36 @@ async def epoch(tx: Transaction) -> int:
     return int(await tx.fetchval("select epoch from epochs"))
 
 
-async def raise_epoch(tx: Transaction) -> int:
-    """This database was restored from a backup: what it says from now on counts anew."""
-    return int(await tx.fetchval("update epochs set epoch = epoch + 1 returning epoch"))
+async def raise_epoch(tx: Transaction, said: int = 0) -> int:
+    """This database was restored from a backup: what it says from now on counts anew.
+
+    `said`: the greatest epoch of this service that its topic shows. The backup may be of before
+    another restore, whose epoch the database does not remember.
+    """
+    return int(
+        await tx.fetchval("update epochs set epoch = greatest(epoch, $1) + 1 returning epoch", said)
+    )
+
+
+def own_topic(service: str) -> Topic:
+    """Where a service says what it has to say."""
+    return Topic(f"{service}.events")
+
+
+async def epoch_said(
+    settings: Settings, service: str, since: Mapping[int, int] | None = None
+) -> int:
+    """The greatest epoch that a service's own topic shows, beyond these offsets; 0 of nothing.
+
+    What lies there and is no record of ours is passed by.
+    """
+    greatest = 0
+    async for records, _, _ in read_to_end(settings, own_topic(service), since):
+        for record in records:
+            said = record.headers.get("ce_epoch", b"")
+            if said.isdigit() and len(said) < 10:
+                greatest = max(greatest, int(said))
+    return greatest
 
 
 async def waiting(tx: Transaction) -> tuple[int, float]:

@@ -1,6 +1,7 @@
 """What each service of the local stack is told by its environment: ports, servers, clock, secret.
 
-The same is written to `<service>.env` in the data directory, for an operator's own commands.
+The same is written to `<service>.env` in the data directory, for a service's own commands, and to
+`operator.env` what the commands ask that are about all services.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ OURS = (
     "CASEGRID_CLOCK_SPEED", "CASEGRID_CLOCK_BASE", "CASEGRID_CLOCK_BASE_UTC",
 )  # fmt: skip
 """What the stack itself decides; a person's other settings (TLS, pools, limits) reach through."""
+SHARED = frozenset(OURS) - {
+    "CASEGRID_DATABASE_URL", "CASEGRID_HOST", "CASEGRID_PORT", "CASEGRID_TOKEN_SECRET",
+}  # fmt: skip
+"""Of these, what all services are told alike, and is no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,22 @@ def service_environment(
         settings["CASEGRID_CLOCK_BASE"] = clock.base.isoformat()
         settings["CASEGRID_CLOCK_BASE_UTC"] = clock.base_utc.isoformat()
     return settings
+
+
+def operator_environment(
+    settings: Mapping[str, Mapping[str, str]], urls: Mapping[str, str], tools: Path | None
+) -> dict[str, str]:
+    """What `casegrid status` and its like are told, from the settings and URLs of each service.
+
+    `tools`: where the programs of PostgreSQL are, where we brought them.
+    """
+    common = {name: value for name, value in settings["router"].items() if name in SHARED}
+    for service in SERVICES:
+        common[f"CASEGRID_{service.upper()}_DATABASE_URL"] = settings[service][
+            "CASEGRID_DATABASE_URL"
+        ]
+        common[f"CASEGRID_{service.upper()}_URL"] = urls[service]
+    return common | ({} if tools is None else {"CASEGRID_POSTGRES_TOOLS": str(tools)})
 
 
 def inherited() -> dict[str, str]:

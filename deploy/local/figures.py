@@ -4,47 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.environment import SERVICES
 from shared.divisions import CITY, Tier
 from shared.events import Topic
+from shared.scraped import Page
 
 WAITING, UNSIGNED, SIGNED, RESOLVED = "registered", "assigned", "signed", "resolved"
 TIERS = (*(tier.value for tier in Tier), CITY)
 ROUTED = "casegrid_intake_accept_to_routed_seconds_bucket"
-
-
-class Page:
-    """The samples of one service's /metrics."""
-
-    def __init__(self, text: str) -> None:
-        self._samples: defaultdict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                self._samples[sample.name].append((sample.labels, sample.value))
-
-    def by(self, name: str, label: str, **only: str) -> dict[str, float]:
-        """The sums of a metric by one of its labels, of the samples that have the labels `only`."""
-        sums: defaultdict[str, float] = defaultdict(float)
-        for labels, value in self._samples[name]:
-            if only.items() <= labels.items():
-                sums[labels.get(label, "")] += value
-        return sums
-
-    def total(self, name: str, **only: str) -> float:
-        """The sum of a metric; 0 of none."""
-        return sum(self.by(name, "", **only).values())
-
-    def largest(self, name: str) -> float:
-        """The greatest sample of a metric; 0 of none."""
-        return max((value for _, value in self._samples[name]), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@
 
 `make run`, the journeys and the load runs use it alike. Start it in the main thread: the processes
 then end with it, even when it is killed. The data directory holds `postgres`, `kafka`, the
-`logs` of the services, `promise_time.json`, `token_secret`, and the settings of each service as
-`<service>.env`.
+`logs` of the services, `promise_time.json`, `token_secret`, the settings of each service as
+`<service>.env`, and those of the operator's commands as `operator.env`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from deploy.local.environment import (
     SERVICES,
     Ports,
     inherited,
+    operator_environment,
     service_environment,
     token_secret,
     write_settings,
 )
 from deploy.local.kafka import Kafka
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import Postgres, tools
 from deploy.local.processes import HOST, ServerProcess, launched
 from deploy.local.promise_time import PromiseTime
 from shared.clock import Clock
@@ -202,6 +203,14 @@ class Stack:
         )
         return common | self._extra
 
+    def operator_settings(self) -> dict[str, str]:
+        """What the commands about all services are told: `casegrid status` and its like."""
+        return operator_environment(
+            {name: self.settings(name) for name in SERVICES},
+            {name: self.url(name) for name in SERVICES},
+            tools(),
+        )
+
     def database_url(self, service: str) -> str:
         """The service's own database, for its own role."""
         if service in self._databases:
@@ -265,6 +274,7 @@ class Stack:
         self._clock = self.promise_time.begin()
         for service in SERVICES:
             write_settings(self.data_dir / f"{service}.env", self.settings(service))
+        write_settings(self.data_dir / "operator.env", self.operator_settings())
         self._launch(list(self._members))
         self._wait_ready(list(self._members))
         told("all services are ready")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from services.router import store
 from services.router.api import routes
-from services.router.handlers import measures, policies, stuck
+from services.router.handlers import measures, petitions, policies, stuck
 from services.router.handlers.census import Census
 from services.router.handlers.orders import Orders
 from services.router.handlers.petitions import Petitions
@@ -17,9 +17,10 @@ from shared import postgres
 from shared.census import besides, show_age
 from shared.command import service_command
 from shared.events import Topic
-from shared.hearing import Handle
+from shared.hearing import Handle, Parked
 from shared.heartbeat import On, feeling
-from shared.service import Process, Service, Timer
+from shared.postgres import Transaction
+from shared.service import Process, Replayed, Service, Timer
 
 
 async def open_policies(process: Process) -> Policies:
@@ -35,14 +36,23 @@ def hears(process: Process) -> Mapping[Topic, Handle]:
     """What the router listens to."""
     known = policies_of(process)
     counting = Census(known, process.epoch, process.clock)
-    petitions = Petitions(known, process.epoch, process.clock)
+    heard = Petitions(known, process.epoch, process.clock)
     orders = Orders(known, process.epoch, process.clock)
     on = On(Topic.ROUTER, counting.voice)
     return {
-        Topic.INTAKE: feeling(besides(counting.hear, petitions.handle), on),
+        Topic.INTAKE: feeling(besides(counting.hear, heard.handle), on),
         Topic.ESCALATION: feeling(besides(counting.hear, orders.handle)),
         Topic.ANALYTICS: counting.hear,
     }
+
+
+async def replay(process: Process, tx: Transaction, one: Parked) -> Replayed | None:
+    """What is parked of a petition is heard in its order, and as a whole."""
+    case_id = petitions.uuid_of(one.record.key)
+    if one.record.topic is not Topic.INTAKE or case_id is None:
+        return None
+    handler = Petitions(policies_of(process), process.epoch, process.clock)
+    return Replayed(*await petitions.replay(tx, handler, case_id, process.clock.now()))
 
 
 async def count(process: Process) -> float:
@@ -94,6 +104,7 @@ SERVICE = Service(
         Timer("recount", "sweep", recount),
     ),
     open=open_policies,
+    replay=replay,
 )
 app = service_command(SERVICE)
 add_verbs(app)

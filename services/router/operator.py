@@ -11,8 +11,8 @@ import typer
 from services.router.decisions.policy import Part, PartKind, PolicyRefused, parse_policy
 from services.router.handlers import petitions, policies
 from services.router.handlers.policies import Policies
-from shared import outbox, postgres
-from shared.command import complaints, console, read_settings, run
+from shared import audit, outbox, postgres
+from shared.command import ByOption, ReasonOption, complaints, console, read_settings, run, who
 
 FileOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False)]
 
@@ -117,9 +117,11 @@ def check(folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)])
 
 def replay(
     case_id: Annotated[UUID, typer.Argument(help="the petition's id, from `parked list`")],
+    reason: ReasonOption = "replayed by petition",
+    by: ByOption = None,
 ) -> None:
     """Run the parked events of one petition through the router, in their order."""
-    done, left = run(replay_(case_id))
+    done, left = run(replay_(case_id, who(by), reason))
     console.print(f"{done} events were applied")
     for reason in left:
         console.print(f"still waits: {reason}")
@@ -127,7 +129,7 @@ def replay(
         raise typer.Exit(1)
 
 
-async def replay_(case_id: UUID) -> tuple[int, list[str]]:
+async def replay_(case_id: UUID, actor: str, reason: str) -> tuple[int, list[str]]:
     """Replay in one transaction of the router's database."""
     config = read_settings()
     clock = config.clock()
@@ -136,6 +138,7 @@ async def replay_(case_id: UUID) -> tuple[int, list[str]]:
     ) as pool:
         known = Policies(pool)
         async with postgres.transaction(pool) as tx:
+            await audit.note(tx, actor, "replay", f"petition {case_id}", reason)
             await known.refresh(tx)
             handler = petitions.Petitions(known, await outbox.epoch(tx), clock)
             return await petitions.replay(tx, handler, case_id, clock.now())

@@ -19,6 +19,7 @@ from shared.hearing.decoding import (
 from shared.hearing.parked import (
     TOO_MANY_IN_A_ROW,
     Parked,
+    StillParked,
     count_in_a_row,
     discard,
     in_a_row,
@@ -26,7 +27,9 @@ from shared.hearing.parked import (
     parked_all,
     parked_count,
     parked_of,
+    parked_one,
     parked_under,
+    replay,
     replayed,
     resume,
 )
@@ -51,6 +54,7 @@ __all__ = [
     "Parked",
     "Position",
     "Progress",
+    "StillParked",
     "UnknownType",
     "Unreadable",
     "advance",
@@ -66,8 +70,10 @@ __all__ = [
     "parked_all",
     "parked_count",
     "parked_of",
+    "parked_one",
     "parked_under",
     "positions",
+    "replay",
     "replayed",
     "resume",
 ]

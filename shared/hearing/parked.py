@@ -9,7 +9,7 @@ from typing import NamedTuple
 import asyncpg
 
 from shared.events import Topic
-from shared.hearing.decoding import Unreadable
+from shared.hearing.decoding import Batch, Done, Handle, UnknownType, Unreadable, decode
 from shared.kafka import Record
 from shared.outbox import pack, unpack
 from shared.postgres import Transaction
@@ -60,6 +60,10 @@ async def parked_under(tx: Transaction, topic: Topic, keys: Sequence[str]) -> di
     return {row["key"]: row["n"] for row in rows}
 
 
+class StillParked(Exception):
+    """A parked record that cannot be heard now either; the message says why, and quotes nothing."""
+
+
 class Parked(NamedTuple):
     """A parked record: its row, why, and since when."""
 
@@ -107,6 +111,18 @@ def parked_row(row: asyncpg.Record) -> Parked:
     return Parked(row["id"], record, row["reason"], row["parked_at"])
 
 
+async def parked_one(tx: Transaction, parked_id: int) -> Parked | None:
+    """One that waits. It is not locked: whoever settles it says that it still waits."""
+    row = await tx.fetchrow(
+        """
+        select id, topic, partition, "offset", key, headers, value, appended_at, reason, parked_at
+        from parked where id = $1 and settled_at is null
+        """,
+        parked_id,
+    )
+    return None if row is None else parked_row(row)
+
+
 async def replayed(tx: Transaction, ids: Sequence[int]) -> None:
     """These were handled after all."""
     await tx.execute(
@@ -116,6 +132,44 @@ async def replayed(tx: Transaction, ids: Sequence[int]) -> None:
         """,
         list(ids),
     )
+
+
+async def replay(tx: Transaction, one: Parked, handle: Handle, now: datetime) -> Done | None:
+    """Hear a parked record by itself, as its lane would have; it is settled then.
+
+    Raises `StillParked` where it is as unreadable as before, or its handler parks it again; the
+    transaction is to be rolled back then.
+    """
+    event = decode(one.record)
+    if isinstance(event, UnknownType):
+        raise StillParked("its type is unknown to this version")
+    if isinstance(event, Unreadable):
+        raise StillParked(event.reason)
+    # Its place is free for so long: whether the handler parks it again can be seen.
+    mine = await tx.fetchval(
+        """
+        update parked set settled_at = clock_timestamp(), settled_as = 'replayed',
+                          partition = -1 - partition
+        where id = $1 and settled_at is null returning id
+        """,
+        one.id,
+    )
+    if mine is None:
+        raise StillParked("somebody else settled it at this moment")
+    done = await handle(Batch(one.record.topic, [event]), tx, now)
+    again = await tx.fetchval(
+        """
+        select reason from parked
+        where topic = $1 and partition = $2 and "offset" = $3 and settled_at is null
+        """,
+        one.record.topic.value,
+        one.record.partition,
+        one.record.offset,
+    )
+    if again is not None:
+        raise StillParked(again)
+    await tx.execute("update parked set partition = -1 - partition where id = $1", one.id)
+    return done
 
 
 async def discard(tx: Transaction, parked_id: int, reason: str) -> bool:

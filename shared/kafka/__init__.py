@@ -11,9 +11,12 @@ from shared.kafka.records import Lane, Message, Record, size_of
 from shared.kafka.sender import Sender, Unknown
 from shared.kafka.topics import (
     COMPACTED_TOPICS,
+    IN_STEP,
     PARTITIONS,
+    REPLICAS,
     TOPIC_SETTINGS,
     TopicDiffers,
+    check_safety,
     check_topics,
     create_topics,
     lane_of,
@@ -22,7 +25,9 @@ from shared.kafka.topics import (
 
 __all__ = [
     "COMPACTED_TOPICS",
+    "IN_STEP",
     "PARTITIONS",
+    "REPLICAS",
     "TOPIC_SETTINGS",
     "WEATHER",
     "Consumer",
@@ -35,6 +40,7 @@ __all__ = [
     "Stopped",
     "TopicDiffers",
     "Unknown",
+    "check_safety",
     "check_topics",
     "create_topics",
     "end_offsets",

@@ -82,16 +82,20 @@ async def end_offsets(settings: Settings, topic: Topic) -> dict[int, int]:
 
 
 async def read_to_end(
-    settings: Settings, topic: Topic
+    settings: Settings, topic: Topic, since: Mapping[int, int] | None = None
 ) -> AsyncIterator[tuple[list[Record], int, int]]:
-    """Every record of a topic up to the ends it has now, without a group.
+    """Every record of a topic up to the ends it has now, without a group; `since` these offsets.
 
     Yields (records, read so far, records in all by offset); the caller keeps the last offsets.
     """
     async with reader(settings) as consumer:
         partitions = partitions_of(settings, topic)
         consumer.assign(partitions)
-        reach = await extents_of(consumer, partitions)
+        reach = {
+            p: Extent(min(max(extent.beginning, (since or {}).get(p.partition, 0)), extent.end),
+                      extent.end)
+            for p, extent in (await extents_of(consumer, partitions)).items()
+        }  # fmt: skip
         for partition, extent in reach.items():
             consumer.seek(partition, extent.beginning)
         total = sum(extent.end - extent.beginning for extent in reach.values())

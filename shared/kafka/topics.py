@@ -38,6 +38,9 @@ TOPIC_SETTINGS: dict[Topic, dict[str, str]] = {
     Topic.ANALYTICS: COMMON | KEPT,
     Topic.POLICY: COMMON | {"cleanup.policy": "compact"},
 }
+MIN_INSYNC = "min.insync.replicas"
+REPLICAS, IN_STEP = "replicas", "replicas in step"
+SAFETY = (REPLICAS, MIN_INSYNC, IN_STEP)
 COMPACTED_TOPICS = frozenset(
     topic for topic, config in TOPIC_SETTINGS.items() if config["cleanup.policy"] == "compact"
 )
@@ -88,9 +91,7 @@ async def create_topics(settings: Settings) -> list[str]:
             name = settings.topic_prefix + topic
             if name in there:
                 continue
-            configs = TOPIC_SETTINGS[topic] | {
-                "min.insync.replicas": str(settings.kafka_min_insync)
-            }
+            configs = TOPIC_SETTINGS[topic] | {MIN_INSYNC: str(settings.kafka_min_insync)}
             new = NewTopic(name, partitions, settings.kafka_replication, topic_configs=configs)
             response = await client.create_topics([new], timeout_ms=20_000)
             for name_, code, *message in response.topic_errors:
@@ -135,6 +136,33 @@ async def check_topics(settings: Settings) -> list[TopicDiffers]:
                 TopicDiffers(name, key, wanted, str(values.get(key)))
                 for key, wanted in TOPIC_SETTINGS[topic].items()
                 if values.get(key) != wanted
+            ]
+    return differs
+
+
+async def check_safety(settings: Settings) -> list[TopicDiffers]:
+    """Whether the topics that are there are kept by as many brokers as the settings say.
+
+    More is no difference. A service serves all the same: this is for the operator to see.
+    """
+    differs: list[TopicDiffers] = []
+    async with admin(settings) as client:
+        there = set(await client.list_topics())
+        for name in (settings.topic_prefix + topic for topic in PARTITIONS):
+            if name not in there:
+                continue
+            (described,) = await client.describe_topics([name])
+            if described["error_code"]:
+                raise for_code(described["error_code"])
+            least = int((await settings_of(client, name))[MIN_INSYNC])
+            copies = min(len(one["replicas"]) for one in described["partitions"])
+            in_step = min(len(one["isr"]) for one in described["partitions"])
+            wanted = settings.kafka_replication, settings.kafka_min_insync, copies
+            found = copies, least, in_step
+            differs += [
+                TopicDiffers(name, what, str(want), str(is_))
+                for what, want, is_ in zip(SAFETY, wanted, found, strict=True)
+                if is_ < want
             ]
     return differs
 

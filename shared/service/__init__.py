@@ -6,8 +6,18 @@ stays up. Theirs (unreadable) is parked. Ours (a bug) ends the process: one loop
 
 from shared.service.consuming import consume
 from shared.service.lag import Lag
-from shared.service.process import PARTS, Health, Process, Service, Timer, Work, through_weather
+from shared.service.process import (
+    PARTS,
+    Health,
+    Process,
+    Replayed,
+    Service,
+    Timer,
+    Work,
+    through_weather,
+)
 from shared.service.relaying import relay
+from shared.service.replaying import replay
 from shared.service.running import serve, settle
 
 __all__ = [
@@ -15,11 +25,13 @@ __all__ = [
     "Health",
     "Lag",
     "Process",
+    "Replayed",
     "Service",
     "Timer",
     "Work",
     "consume",
     "relay",
+    "replay",
     "serve",
     "settle",
     "through_weather",

@@ -10,15 +10,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from fastapi import APIRouter
 
 from shared import kafka, outbox, postgres, telemetry
 from shared.clock import Clock, wall
 from shared.events import Topic
-from shared.hearing import Fenced, Handle
+from shared.hearing import Fenced, Handle, Parked
 from shared.http import Gate
-from shared.postgres import Pool
+from shared.postgres import Pool, Transaction
 from shared.service.lag import Lag
 from shared.settings import Settings
 
@@ -71,11 +72,19 @@ class Timer:
     step: Callable[[Process], Awaitable[float]]
 
 
+class Replayed(NamedTuple):
+    """How many parked records were handled now, and why others still wait."""
+
+    done: int
+    left: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What a service is: its name, what it hears, its routes and what it does by itself.
 
-    `gate` is asked before the body of a request is read; `gated` is where most of them go.
+    `gate` is asked before the body of a request is read; `gated` is where most of them go. `replay`
+    is its own way with a parked record that waits with others, None of one that does not.
     """
 
     name: str
@@ -87,6 +96,7 @@ class Service:
     open: Callable[[Process], Awaitable[object]] | None = None
     gate: Callable[[Process], Gate] | None = None
     gated: str = ""
+    replay: Callable[[Process, Transaction, Parked], Awaitable[Replayed | None]] | None = None
 
 
 @dataclass(slots=True)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from deploy.local.figures import Figures, Page, Reading, figures, quantile
+from deploy.local.figures import Figures, Reading, figures, quantile
 from deploy.local.summary import speed_words
+from shared.scraped import Page
 
 INTAKE = """
 # TYPE casegrid_intake_accepted counter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,9 +13,11 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
+from deploy.local.environment import inherited
 from deploy.local.stack import Stack
 from shared.divisions import CITY
 from shared.identity import issue
+from tests.servers import ROOT
 
 T = TypeVar("T")
 
@@ -51,6 +55,18 @@ class City:
         assert answer.status_code == 200, answer.text
         seen: dict[str, Any] = answer.json()
         return seen
+
+    def operate(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """`casegrid` as a person on call runs it, with these settings besides."""
+        return subprocess.run(
+            [sys.executable, "-m", "services", *words],
+            cwd=ROOT,
+            env=inherited() | self.stack.operator_settings() | {"NO_COLOR": "1"} | more,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
 
     def token(self, *roles: str, division: str = CITY, office: str | None = None) -> dict[str, str]:
         """The header of an officer."""
@@ -115,11 +131,11 @@ class City:
         )
 
 
-async def rows(city: City, service: str, sql: str) -> list[asyncpg.Record]:
+async def rows(city: City, service: str, sql: str, *values: object) -> list[asyncpg.Record]:
     """Look into a service's own database, as a test may."""
     connection = await asyncpg.connect(city.stack.database_url(service))
     try:
-        return await connection.fetch(sql)
+        return await connection.fetch(sql, *values)
     finally:
         await connection.close()
 

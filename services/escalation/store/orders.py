@@ -105,3 +105,15 @@ async def save(tx: Transaction, orders: Sequence[OpenOrder]) -> None:
         [o.said for o in orders],
         [o.next_say_at for o in orders],
     )
+
+
+async def oldest_seconds(tx: Transaction) -> float:
+    """How long the oldest order has had no answer, in wall seconds; 0 of none. A scan of them."""
+    return float(
+        await tx.fetchval(
+            """
+            select coalesce(extract(epoch from clock_timestamp() - min(first_said_at)), 0)::float8
+            from orders
+            """
+        )
+    )

@@ -1,0 +1,278 @@
+"""How the city is at this moment: what each service says of itself, and what its tables hold.
+
+A service that does not answer still has its tables, and the broker its topics: so it can be seen
+what waits for it. What could not be asked is None, never 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import httpx
+
+from services.escalation.decisions import minute_of
+from services.escalation.store import armed, figures, orders
+from services.intake.store import reading
+from services.operations.places import Place
+from services.router.decisions.stuck import STUCK_QUEUES, WAITING, StuckQueue
+from shared import census, hearing, kafka, outbox, postgres
+from shared.census import FIRST, made_at
+from shared.clock import wall
+from shared.postgres import Transaction
+from shared.scraped import Page
+
+SILENT: Final = "silent"
+NOT_ASKED: Final = "not asked"
+PATIENCE: Final = httpx.Timeout(3.0)
+LOOKED_THROUGH: Final = 20_000
+WAITS_LONG: Final = 60.0
+"""[ours] Seconds after which an event unsaid, or a petition unrouted, is worth a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSight:
+    """One service. `state` as /readyz says it, or silent; ages in wall seconds.
+
+    `behind`: records on the topics that its positions have not reached, of all replicas together.
+    """
+
+    name: str
+    state: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    lag_seconds: float | None = None
+    behind: int | None = None
+    unsaid: int | None = None
+    unsaid_seconds: float | None = None
+    parked: int | None = None
+    census_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSight:
+    """A place where work can stand still; `oldest` in seconds where that is known."""
+
+    name: str
+    holds: str
+    owner: str
+    n: int | None
+    oldest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CitySight:
+    """All of it. `due_next` is promise time, `now` too; the others are counts and wall seconds."""
+
+    at: datetime
+    now: datetime
+    services: Sequence[ServiceSight]
+    queues: Sequence[QueueSight]
+    due_next: datetime | None
+    overdue: int | None
+    due_within_hour: int | None
+    orders_unanswered: int | None
+    oldest_order_seconds: float | None
+    unread: int | None
+    oldest_unrouted_seconds: float | None
+    away: Sequence[str]
+
+    @property
+    def wants(self) -> list[str]:
+        """What a person should look at, in plain words; nothing where all is well."""
+        return [*self.away, *(said for one in self.services for said in wants(one)), *self._late()]
+
+    def _late(self) -> list[str]:
+        if (self.oldest_unrouted_seconds or 0.0) > WAITS_LONG:
+            return [f"a petition waits to be routed for {self.oldest_unrouted_seconds:,.0f} s"]
+        return []
+
+
+def wants(one: ServiceSight) -> list[str]:
+    """What of a service a person should look at."""
+    said = []
+    if one.state not in ("ready", NOT_ASKED):
+        why = "; ".join(f"{loop}: {reason}" for loop, reason in one.reasons.items())
+        said.append(f"{one.name} is {one.state}{f': {why}' if why else ''}")
+    if one.parked:
+        said.append(f"{one.name} has parked {one.parked}: casegrid parked list")
+    if (one.unsaid_seconds or 0.0) > WAITS_LONG:
+        said.append(f"{one.name} has not said an event for {one.unsaid_seconds:,.0f} s")
+    return said
+
+
+async def look(places: Sequence[Place]) -> CitySight:
+    """Ask everybody at once."""
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
+        answers = await asyncio.gather(*(answer_of(client, place) for place in places))
+    asked = await asyncio.gather(*(rows_of(place) for place in places))
+    found = {place.name: rows for place, rows in zip(places, asked, strict=True)}
+    services = [
+        sight(place, answer, found[place.name])
+        for place, answer in zip(places, answers, strict=True)
+    ]
+    pages = {place.name: a.page for place, a in zip(places, answers, strict=True) if a.page}
+    router, intake, escalation = found["router"], found["intake"], found["escalation"]
+    return CitySight(
+        at=wall(),
+        now=places[0].settings.clock().now(),
+        services=services,
+        queues=[queue_sight(queue, pages) for queue in STUCK_QUEUES],
+        due_next=escalation.due_next,
+        overdue=escalation.overdue,
+        due_within_hour=escalation.soon,
+        orders_unanswered=escalation.unanswered,
+        oldest_order_seconds=escalation.oldest_order,
+        unread=intake.unread,
+        oldest_unrouted_seconds=intake.unrouted,
+        away=[away for rows in (intake, router, escalation, found["analytics"])
+              for away in rows.away],
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- over HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said."""
+
+    state: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    page: Page | None = None
+
+
+async def answer_of(client: httpx.AsyncClient, place: Place) -> Answer:
+    """Readiness and metrics of one service."""
+    if place.url is None:
+        return Answer(NOT_ASKED)
+    try:
+        ready = (await client.get(f"{place.url}/readyz")).json()
+        metrics = await client.get(f"{place.url}/metrics")
+        return Answer(ready["status"], ready["reasons"], Page(metrics.text))
+    except (httpx.HTTPError, ValueError, KeyError) as silent:
+        return Answer(SILENT, {place.url: type(silent).__name__})
+
+
+def queue_sight(queue: StuckQueue, pages: Mapping[str, Page]) -> QueueSight:
+    """One stuck queue, as its keepers' metrics count it."""
+    keepers = tuple(pages) if queue.keeper == "each service" else (queue.keeper,)
+    asked = [pages[keeper] for keeper in keepers if keeper in pages]
+    only = {"queue": queue.name} if queue.metrics[0] == WAITING else {}
+    n = oldest = None
+    if asked:
+        n = int(sum(total(page, queue.metrics[0], only) for page in asked))
+        ages = [name for name in queue.metrics[1:] if name.endswith("_seconds")]
+        oldest = max((page.largest(age, **only) for page in asked for age in ages), default=None)
+    return QueueSight(queue.name, queue.holds, queue.owner, n, oldest)
+
+
+def total(page: Page, name: str, only: Mapping[str, str]) -> float:
+    """The sum of a gauge, or of a counter."""
+    return page.total(name, **only) + page.total(f"{name}_total", **only)
+
+
+# ---------------------------------------------------------------- from the tables
+
+
+@dataclass(slots=True)
+class Rows:
+    """What the tables of one service say; None what could not be asked, or is not its own."""
+
+    behind: int | None = None
+    unsaid: int | None = None
+    unsaid_seconds: float | None = None
+    parked: int | None = None
+    census_seconds: float | None = None
+    unread: int | None = None
+    unrouted: float | None = None
+    due_next: datetime | None = None
+    overdue: int | None = None
+    soon: int | None = None
+    unanswered: int | None = None
+    oldest_order: float | None = None
+    away: list[str] = field(default_factory=list)
+
+
+async def rows_of(place: Place) -> Rows:
+    """Ask a service's database, and the broker how far it is."""
+    rows = Rows()
+    at: list[hearing.Position] = []
+    try:
+        connection = await postgres.connect(place.dsn, "command")
+        try:
+            rows.unsaid, rows.unsaid_seconds = await outbox.waiting(connection)
+            rows.parked = await hearing.parked_count(connection)
+            rows.census_seconds = await census.age(connection)
+            at = await hearing.all_positions(connection)
+            await OWN.get(place.name, nothing)(connection, place, rows)
+        finally:
+            await connection.close()
+    except postgres.WEATHER as away:
+        rows.away.append(f"the database of {place.name} is away: {type(away).__name__}")
+        return rows
+    await how_far(place, at, rows)
+    return rows
+
+
+async def how_far(place: Place, at: Sequence[hearing.Position], rows: Rows) -> None:
+    """How many records the positions have not reached; a position off its log is told."""
+    try:
+        reach = {
+            topic: await kafka.extents(place.settings, topic) for topic in {one.topic for one in at}
+        }
+    except (*kafka.WEATHER, TimeoutError) as away:
+        rows.away.append(f"Kafka does not tell how far {place.name} is: {type(away).__name__}")
+        return
+    rows.behind = 0
+    for one in at:
+        extent = reach[one.topic][one.partition]
+        rows.behind += max(0, extent.end - one.next_offset)
+        if wrong := kafka.outside(one.next_offset, extent):
+            rows.away.append(f"{place.name}, {one.topic}/{one.partition}: {wrong}")
+
+
+async def of_intake(tx: Transaction, _: Place, rows: Rows) -> None:
+    """Unread, and the oldest that is not routed; with `FIRST` nothing is remembered."""
+    rows.unread, _oldest = await reading.queue(tx)
+    found = await reading.oldest_unrouted(tx, FIRST, LOOKED_THROUGH)
+    if found.oldest is not None:
+        rows.unrouted = (wall() - made_at(found.oldest)).total_seconds()
+    elif found.caught_up:
+        rows.unrouted = 0.0
+
+
+async def of_escalation(tx: Transaction, place: Place, rows: Rows) -> None:
+    """What is due next, what is late, and what the router has not answered."""
+    now = place.settings.clock().now()
+    rows.due_next = await armed.earliest(tx)
+    hour = minute_of(now + timedelta(hours=1))
+    by_tier = await figures.due_by_tier(tx, minute_of(now), hour)
+    rows.overdue = sum(row.overdue for row in by_tier)
+    rows.soon = sum(row.soon for row in by_tier)
+    rows.unanswered = await figures.open_orders(tx)
+    rows.oldest_order = await orders.oldest_seconds(tx)
+
+
+async def nothing(_tx: Transaction, _place: Place, _rows: Rows) -> None:
+    """A service without figures of its own here."""
+
+
+OWN: Final = {"intake": of_intake, "escalation": of_escalation}
+
+
+def sight(place: Place, answer: Answer, rows: Rows) -> ServiceSight:
+    """Both together."""
+    return ServiceSight(
+        name=place.name,
+        state=answer.state,
+        reasons=answer.reasons,
+        lag_seconds=answer.page.largest("casegrid_consumer_lag_seconds") if answer.page else None,
+        behind=rows.behind,
+        unsaid=rows.unsaid,
+        unsaid_seconds=rows.unsaid_seconds,
+        parked=rows.parked,
+        census_seconds=rows.census_seconds,
+    )
