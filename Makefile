@@ -51,8 +51,8 @@ bench: $(VENV)/.ready  ## petitions per second, accepted to counted, beside the 
 	$(BIN)/python -m bench $(ARGS)
 
 lock: $(VENV)/.ready  ## renew requirements.lock and those of the image from pyproject.toml
-	$(COMPILE) --extra local --extra train --extra dev --output-file requirements.lock pyproject.toml
-	$(COMPILE) --constraint requirements.lock --output-file deploy/image/runtime.lock pyproject.toml
+	$(COMPILE) --extra local --extra traces --extra train --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra traces --output-file deploy/image/runtime.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --only-build-deps --build-deps-for wheel --output-file deploy/image/build.lock pyproject.toml
 
 clean:  ## remove the environment and all local data

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import telemetry
+from shared import lines, telemetry, traces
 from shared.identity import Actor, NotIdentified, actor_of, resident_of
 from shared.postgres import WEATHER
 
@@ -244,6 +244,7 @@ class Around:
                 return
         started = time.perf_counter()
         status = 500
+        trace, span = self.traced(scope)
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -260,9 +261,29 @@ class Around:
         finally:
             telemetry.REQUESTS_UNDER_WAY.dec()
             route = getattr(scope.get("route"), "path", "(none)")
+            seconds = time.perf_counter() - started
             method = scope["method"] if scope["method"] in telemetry.METHODS else telemetry.OTHER
+            lines.tell_request(method, route, status, seconds, traces.id_of(trace))
+            self.end(span, method, route, status)
             telemetry.REQUESTS.labels(route, method, str(status)).inc()
-            telemetry.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+            telemetry.REQUEST_SECONDS.labels(route).observe(seconds)
+
+    def traced(self, scope: Scope) -> tuple[str, traces.Span | None]:
+        """The trace of a request, put into its scope; and its span, if spans are recorded."""
+        trace, span = traces.brought(scope["headers"]), None
+        if traces.recorder is not None:
+            span = traces.recorder.begin(scope["method"], "SERVER", trace)
+            trace = span.trace
+        scope[traces.SCOPE] = trace = trace or traces.begun()
+        return trace, span
+
+    def end(self, span: traces.Span | None, method: str, route: str, status: int) -> None:
+        """The span of a request that was answered; its path and query are nobody's business."""
+        if span is None:
+            return
+        found = {"http.request.method": method, "http.route": route}
+        wrong = str(status) if status >= 500 else None
+        span.end(wrong, f"{method} {route}", **found, **{"http.response.status_code": status})
 
     def too_large(self) -> Problem:
         """The 413 of this service."""
@@ -345,9 +366,9 @@ def on_weather(request: Request, error: Exception) -> Response:
 def on_bug(_: Request, error: Exception) -> Response:
     """Ours: logged with its trace, told without it."""
     logger.error("a request met a bug", exc_info=error)
-    return problem_response(
-        Problem(500, "internal-error", f"This is our fault and was logged. {SEND_AGAIN}")
-    )
+    said = f"This is our fault and was logged. {SEND_AGAIN}"
+    # uvicorn closes the connection after a bug: whoever would send on it again must know.
+    return problem_response(Problem(500, "internal-error", said, headers={"Connection": "close"}))
 
 
 # ---------------------------------------------------------------- every service's own routes

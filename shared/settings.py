@@ -105,7 +105,14 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(
         default=30.0, ge=0, description="between two heartbeats; 0: none, as with two versions"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="at the start; SIGUSR1 makes it say more, SIGUSR2 less"
+    )
+    otlp_endpoint: HttpUrl | None = Field(
+        default=None,
+        description="spans go there by OTLP over HTTP (with the extra `traces`); without it none"
+        " are recorded",
+    )
 
     @field_validator("token_secret")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
+from shared import lines
 from shared.events import Topic
 
 # When each counter was made: as many series again, which nobody asks for.
@@ -213,3 +214,4 @@ def set_up_logging(service: str, level: str) -> None:
     # Weather is told by our own health and metrics; aiokafka says it once per retry.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(service=service)
+    lines.set_up(service)

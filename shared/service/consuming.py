@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
-from shared import hearing, kafka, postgres, telemetry
+from shared import hearing, kafka, lines, postgres, telemetry, traces
 from shared.clock import wall
 from shared.events import Topic
 from shared.hearing import Batch, Done, Fenced, Handle
@@ -130,9 +130,10 @@ async def commit(process: Process, consumer: kafka.Consumer, handle: Handle, bat
     note_foreign_clocks(process, batch)
     first, after = hearing.next_offsets(batch)
     expected = {partition: consumer.known[partition] for partition in first}
-    with telemetry.BATCH_SECONDS.labels(topic).time():
+    began = time.perf_counter()
+    with telemetry.BATCH_SECONDS.labels(topic).time(), traces.Hearing(batch) as heard:
         async with postgres.transaction(process.pool, "batch") as tx:
-            done = await hear(batch, tx, process, handle)
+            done = await hear(heard.batch, tx, process, handle)
             await hearing.advance(tx, topic, expected, after)
     if done is not None:
         done()
@@ -140,6 +141,17 @@ async def commit(process: Process, consumer: kafka.Consumer, handle: Handle, bat
     process.wake_relay.call()
     telemetry.HEARD.labels(topic).inc(len(batch.events))
     telemetry.BATCHES.labels(topic).inc()
+    tell(batch, time.perf_counter() - began)
+
+
+def tell(batch: Batch, seconds: float) -> None:
+    """The line of a batch that was committed."""
+    known = [one.envelope.traceparent for one in batch.events]
+    # Whoever writes to a topic may put anything there.
+    ours = (trace for trace in known if trace and traces.TRACEPARENT.fullmatch(trace))
+    told = list(dict.fromkeys(map(traces.id_of, ours)))
+    parked = len(batch.unreadable)
+    lines.tell_batch(batch.topic, len(batch.events) + parked, parked, seconds, told)
 
 
 async def hear(batch: Batch, tx: Transaction, process: Process, handle: Handle) -> Done | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from shared import kafka, outbox, postgres, telemetry
+from shared import kafka, outbox, postgres, telemetry, traces
 from shared.outbox import RelayRound
 from shared.postgres import Transaction
 from shared.service.process import Process
@@ -35,11 +35,12 @@ async def relay(process: Process) -> None:
 async def rounds(process: Process, connection: Transaction, sender: kafka.Sender) -> None:
     """Round after round; a lane that the broker refused for good rests five seconds."""
     resting: dict[kafka.Lane, float] = {}
+    send = traces.sending(sender.send)
     while True:
         now = time.monotonic()
         tried = [lane for lane, until in resting.items() if until <= now]
         done = await outbox.relay_once(
-            connection, awake(connection, sender.send), [k for k in resting if k not in tried]
+            connection, awake(connection, send), [k for k in resting if k not in tried]
         )
         for lane in tried:
             # Without a word of it the lane is empty now: somebody took out what was refused.

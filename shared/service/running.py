@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from shared import failpoints, outbox, postgres
+from shared import failpoints, lines, outbox, postgres, traces
 from shared.http import Around, create_app
 from shared.service.consuming import consume
 from shared.service.listening import keep_even, listen, turn_away
@@ -60,6 +60,10 @@ async def serve(service: Service, settings: Settings, parts: Sequence[str] = PAR
     running.set_exception_handler(on_stray)
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, stop.set)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        running.add_signal_handler(number, lines.change_level, number)
+    endpoint = settings.otlp_endpoint
+    traces.record(service.name, None if endpoint is None else str(endpoint))
     dsn = settings.database_url.get_secret_value()
     async with postgres.open_pool(
         dsn, settings.database_pool, settings.lock_timeout_ms, service.name
@@ -71,6 +75,7 @@ async def serve(service: Service, settings: Settings, parts: Sequence[str] = PAR
             if not stop.is_set():
                 spare_the_collector()
                 await work(process, parts, stop)
+    traces.stop()
     logger.info("stopped")
 
 

@@ -5,10 +5,10 @@ import re
 import httpx
 import pytest
 
-from services.intake.api.headers import TRACEPARENT
 from shared.outbox import unpack
 from shared.postgres import Transaction
 from shared.service import Process
+from shared.traces import TRACEPARENT
 from tests.intake.samples import petition
 from tests.intake.steps import read_all
 

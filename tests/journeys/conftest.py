@@ -20,7 +20,10 @@ from tests.servers import KafkaServer, PostgresServer, free_port
 def running_city(
     directory: Path, server: PostgresServer, bootstrap: str, speed: float, **environment: str
 ) -> Iterator[City]:
-    """A city with databases and topics of its own on these servers; all gone afterwards."""
+    """A city with databases and topics of its own on these servers; all gone afterwards.
+
+    `environment`: more settings of its services.
+    """
     name = f"city{uuid4().hex[:12]}"
     databases = {service: f"{name}_{service}" for service in SERVICES}
     asyncio.run(execute(server, [f"create database {one}" for one in databases.values()]))

@@ -91,7 +91,8 @@ async def test_it_ends_with_a_broker_that_never_answered_and_says_so_before(
     await outbox.append(tx, [saying(ONE, 1)])
     port = free_port()
     settings = unheard.model_copy(update={"kafka_bootstrap": nowhere()})
-    process = start(settings, "serve", CASEGRID_PORT=str(port))
+    nobody = {"CASEGRID_OTLP_ENDPOINT": f"http://{nowhere()}"}
+    process = start(settings, "serve", CASEGRID_PORT=str(port), **nobody)
     answer = await page(port)
     assert answer.status_code == 200
     assert answer.json()["status"] == "degraded"
@@ -270,6 +271,7 @@ async def test_a_bug_in_a_request_is_a_500_and_quotes_nothing(
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "not known whether it was kept" in answer.json()["detail"]
+    assert answer.headers["connection"] == "close"
     assert MARK not in answer.text
     assert ended(process) == 0
     said = (tmp_path / "said").read_text()

@@ -22,7 +22,6 @@ from services.intake.api.headers import (
     hash_under,
     key_of,
     key_reused,
-    trace_of,
 )
 from services.intake.api.receipts import Code, of_holder
 from services.intake.api.routing import routes
@@ -41,6 +40,7 @@ from services.intake.store.receipts import Found
 from shared.events import RatingReason
 from shared.http import Problem, invalid, json, process_of, require_json
 from shared.postgres import Transaction, transaction
+from shared.traces import trace_of
 
 Given = TypeVar("Given", bound=Body)
 Outcome = TypeVar("Outcome")

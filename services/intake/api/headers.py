@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import secrets
 
 from fastapi import Request
 
@@ -29,9 +27,6 @@ TRACE = {
     " with one that is not well formed, a new trace begins here.",
     "schema": {"type": "string"},
 }
-
-TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-"""Version 00, the only one there is. https://www.w3.org/TR/trace-context/"""
 
 
 def key_of(request: Request) -> str | None:
@@ -59,13 +54,3 @@ def key_reused() -> Problem:
         "idempotency-key-reused",
         "This `Idempotency-Key` came before with another body. Use a new key for a new request.",
     )
-
-
-def trace_of(request: Request) -> str:
-    """The trace of a request as it came, for we record no spans of our own; or a new one."""
-    given = request.headers.get("traceparent")
-    if given is not None and TRACEPARENT.fullmatch(given):
-        return given
-    made = secrets.token_hex(24)
-    # Not sampled: nobody here records it.
-    return f"00-{made[:32]}-{made[32:]}-00"

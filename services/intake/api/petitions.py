@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 
 from services.intake.api.bodies import Accused, NewPetition, check, schema_of, submission
-from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused, trace_of
+from services.intake.api.headers import KEY, REPLAYED, TRACE, key_of, key_reused
 from services.intake.api.routing import routes
 from services.intake.decisions.emergencies import Call
 from services.intake.decisions.wording import named
@@ -24,6 +24,7 @@ from services.intake.handlers.petitions import (
 from shared.divisions import is_within
 from shared.http import Problem, busy, invalid, json, officer, process_of, require_json
 from shared.identity import Actor
+from shared.traces import trace_of
 
 
 @routes.post(

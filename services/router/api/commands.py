@@ -14,6 +14,7 @@ from services.router.handlers.commands import Commands, KeyTaken, NotAnswered
 from services.router.handlers.policies import policies_of
 from shared import postgres
 from shared.http import Problem, busy, invalid, officer, process_of, require_json, spelt_out
+from shared.traces import trace_of
 
 routes = APIRouter(tags=["cases"])
 
@@ -48,7 +49,7 @@ async def post_command(
         )
     seen = version_of(if_match)
     command = parse(await request.body())
-    commands = Commands(policies_of(process), process.epoch, process.clock)
+    commands = Commands(policies_of(process), process.epoch, process.clock, trace_of(request))
     try:
         async with postgres.transaction(process.pool, "command") as tx:
             answer = await commands.give(

@@ -51,11 +51,12 @@ class NotAnswered:
 
 @dataclass(slots=True)
 class Commands:
-    """Officers' commands."""
+    """Officers' commands; `trace` is that of the request."""
 
     policies: Policies
     epoch: int
     clock: Clock
+    trace: str | None = None
 
     async def give(
         self,
@@ -108,9 +109,8 @@ class Commands:
         """Save the step of a command."""
         event_id = derived_id("command", actor.subject, key)
         steps = Steps(now, self.epoch, self.clock, self.policies)
-        after = steps.take(
-            Step(case, decision, actor, event_id=event_id, caused_by=f"command:{event_id}")
-        )
+        cause = f"command:{event_id}"
+        after = steps.take(Step(case, decision, actor, event_id, cause, traceparent=self.trace))
         await steps.save(tx)
         return after
 
