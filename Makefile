@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEED ?= 720
 CREW ?= on
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
 
@@ -43,13 +44,18 @@ sim: $(VENV)/.ready  ## ten thousand simulated worlds, resumable; SEED=4711 tell
 chaos: $(VENV)/.ready  ## kill, freeze and cut real processes under load, nothing may be lost or doubled; ARGS=--list names it all
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+alerts: $(VENV)/.ready  ## break a running city in one place at a time; Prometheus must say exactly that (five minutes)
+	@CASEGRID_LIVE_ALERTS=1 $(BIN)/pytest -q tests/journeys/test_alerts_live.py
+
 bench: $(VENV)/.ready  ## petitions per second, accepted to counted, beside the raw limit of this machine
 	$(BIN)/python -m bench $(ARGS)
 
-lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra local --extra train --extra dev --output-file requirements.lock pyproject.toml
+lock: $(VENV)/.ready  ## renew requirements.lock and those of the image from pyproject.toml
+	$(COMPILE) --extra local --extra train --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file deploy/image/runtime.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --only-build-deps --build-deps-for wheel --output-file deploy/image/build.lock pyproject.toml
 
 clean:  ## remove the environment and all local data
 	rm -rf $(VENV) .casegrid .test-cache
 
-.PHONY: help setup run check test sim chaos bench lock clean
+.PHONY: help setup run check test sim chaos alerts bench lock clean

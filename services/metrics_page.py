@@ -38,7 +38,7 @@ HEAD = """\
 
 Prometheus reads it at `/metrics`. Labels are bounded, and never an id. The business figures are
 kept as cases change, so that they cost the same with ten cases and with ten million. Times are wall
-time, unless promise time is said.
+time, unless promise time is said. A process exports fewer than 1,000 series, whatever it holds.
 
 Made from the code by `python -m services.metrics_page`: do not edit it here.
 """

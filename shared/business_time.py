@@ -102,13 +102,12 @@ class Calendar:
         """Whether the notice is missing, so that weekends and fixed-date holidays must do."""
         return year not in self.published
 
-    def days_left(self, now: datetime) -> int:
-        """Whole days after today up to the last one whose year's notice is published; 0: none."""
-        today = now.astimezone(self.zone).date()
-        year = today.year
+    def known_for(self, now: datetime) -> timedelta:
+        """How long until a year begins whose notice is not published; 0 in one."""
+        year = now.astimezone(self.zone).year
         while not self.is_provisional(year):
             year += 1
-        return max(0, (date(year, 1, 1) - today).days - 1)
+        return max(timedelta(), datetime(year, 1, 1, tzinfo=self.zone) - now)
 
     def is_workday(self, day: date) -> bool:
         """Whether offices work on this day."""

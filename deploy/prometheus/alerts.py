@@ -147,7 +147,7 @@ STANDSTILL: Final = (
     ),
     Alert(
         "CasegridUnrouted",
-        "max(casegrid_intake_oldest_unrouted_seconds) > 300",
+        "max(casegrid_intake_unrouted_oldest_seconds) > 300",
         "1m",
         "A petition was accepted {{ $value | humanizeDuration }} ago and has no queue",
         "It is not lost: intake has it. The router has not said where it went.",
@@ -279,9 +279,9 @@ NEVER: Final = (
     ),
     Alert(
         "CasegridCalendarEnds",
-        "min(casegrid_router_calendar_days_left) < 45",
+        "min(casegrid_router_calendar_left_seconds) < 45 * 86400",
         "1h",
-        "The calendar ends in {{ $value | humanize }} days",
+        "The calendar ends in {{ $value | humanizeDuration }}",
         "Limits in working days cannot be reckoned beyond it: load the next year's.",
         severity="ticket",
         owner="policy",

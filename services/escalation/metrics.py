@@ -30,7 +30,7 @@ OVERDUE = Gauge(
     "casegrid_escalation_overdue_cases", "Open cases with a promise past its minute", ["tier"]
 )
 OLDEST_OVERDUE = Gauge(
-    "casegrid_escalation_oldest_overdue_seconds",
+    "casegrid_escalation_overdue_oldest_seconds",
     "How long the promise that is overdue longest has been, in promise time; 0: none",
     ["tier"],
 )

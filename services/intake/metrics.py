@@ -45,7 +45,7 @@ ACCEPT_TO_ROUTED = Histogram(
     buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 600, 3600),
 )
 UNROUTED_AGE = Gauge(
-    "casegrid_intake_oldest_unrouted_seconds",
+    "casegrid_intake_unrouted_oldest_seconds",
     "Age of the oldest petition that was accepted and not routed; 0: none, NaN: not known yet",
 )
 REPLY_SECONDS = Histogram(

@@ -39,8 +39,8 @@ BLOCKED = Counter("casegrid_router_petitions_blocked", "Petitions that began to 
 DUPLICATES = Counter("casegrid_router_duplicates", "Events of petitions that were heard before")
 POLICY = Gauge("casegrid_router_policy_version", "The policy version in force")
 CALENDAR_LEFT = Gauge(
-    "casegrid_router_calendar_days_left",
-    "Days of promise time until promises are reckoned by a year whose notice is not published",
+    "casegrid_router_calendar_left_seconds",
+    "Promise time until a year begins whose holidays are not published yet; 0: it has begun",
 )
 
 ORDERS_APPLIED = Counter(

@@ -112,7 +112,7 @@ TRIED: Mapping[str, Tried] = {
     "CasegridParked": level('casegrid_parked{job="router"}', "1", "0", job="router"),
     "CasegridPetitionsBlocked": level("casegrid_router_blocked_petitions", "1", "0"),
     "CasegridUnread": level("casegrid_intake_unread_age_seconds", "61", "59"),
-    "CasegridUnrouted": level("casegrid_intake_oldest_unrouted_seconds", "301", "299"),
+    "CasegridUnrouted": level("casegrid_intake_unrouted_oldest_seconds", "301", "299"),
     "CasegridDeadlineNotFired": level("casegrid_escalation_unfired_oldest_seconds", "31", "29"),
     "CasegridOrdersUnanswered": Tried(
         {"casegrid_escalation_orders_unanswered": "2x150"},
@@ -162,7 +162,7 @@ TRIED: Mapping[str, Tried] = {
     "CasegridClockSkew": level(
         'casegrid_clock_skew_seconds{job="router"}', "-3", "-1", job="router"
     ),
-    "CasegridCalendarEnds": level("casegrid_router_calendar_days_left", "44", "45"),
+    "CasegridCalendarEnds": level("casegrid_router_calendar_left_seconds", "3887999", "3888000"),
     "CasegridPoliciesDiffer": Tried(
         {"casegrid_router_policy_version": "4x150", "casegrid_intake_policy_version": "3x150"},
         {"casegrid_router_policy_version": "4x150", "casegrid_intake_policy_version": "4x150"},

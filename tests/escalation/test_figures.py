@@ -105,7 +105,7 @@ async def test_the_gauges_are_exact_after_random_work(tx: Transaction) -> None:
             by_tier("open_cases"),
             by_tier("due_within_hour"),
             by_tier("overdue_cases"),
-            by_tier("oldest_overdue_seconds"),
+            by_tier("overdue_oldest_seconds"),
         ) == expected(cases, now)
         assert gauge("orders_unanswered") == await tx.fetchval("select count(*) from orders")
     assert gauge("orders_unanswered") > 0
@@ -161,10 +161,11 @@ def late_within() -> list[float]:
 @pytest.mark.parametrize(
     ("late", "within"),
     [
-        (0.9, [1, 1, 1, 1, 1]),
+        # Up to the sweep some time passes too: a good deal of it on a machine with other work.
+        (0.01, [1, 1, 1, 1, 1]),
         (1.1, [0, 1, 1, 1, 1]),
-        (59, [0, 0, 1, 1, 1]),
-        (599, [0, 0, 0, 1, 1]),
+        (30, [0, 0, 1, 1, 1]),
+        (570, [0, 0, 0, 1, 1]),
         (601, [0, 0, 0, 0, 1]),
     ],
 )
@@ -172,9 +173,9 @@ async def test_how_late_a_breach_is_found_is_told_apart_in_wall_seconds(
     escalation_dsn: str, pool: Pool, late: float, within: list[int]
 ) -> None:
     settings = Settings.model_validate({"database_url": escalation_dsn})
-    fast = Clock(speed=60, base=at(5 * HOUR) + timedelta(minutes=late), base_utc=wall())
     async with pool.acquire() as tx:
         await handle(batch(heard(1, case(tier_clock()))), tx, at(0))
     before = late_within()
+    fast = Clock(speed=60, base=at(5 * HOUR) + timedelta(minutes=late), base_utc=wall())
     await SWEEP.step(Process(SERVICE, settings, fast, pool))
     assert [n - was for n, was in zip(late_within(), before, strict=True)] == within

@@ -117,8 +117,8 @@ async def test_the_gauge_says_how_long_it_has_waited(
     id_ = UUID(int=int(moment.timestamp() * 1000) << 80)
     await database.execute("insert into receipts (petition_id) values ($1)", id_)
     await loops.measure(process)
-    age = REGISTRY.get_sample_value("casegrid_intake_oldest_unrouted_seconds")
+    age = REGISTRY.get_sample_value("casegrid_intake_unrouted_oldest_seconds")
     assert age == pytest.approx(600, abs=30)
     await database.execute("update receipts set routed_at = now()")
     await loops.measure(process)
-    assert REGISTRY.get_sample_value("casegrid_intake_oldest_unrouted_seconds") == 0
+    assert REGISTRY.get_sample_value("casegrid_intake_unrouted_oldest_seconds") == 0

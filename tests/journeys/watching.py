@@ -31,6 +31,8 @@ class Watching:
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=10, trust_env=False)
         self.seen: set[str] = set()
+        self.late: frozenset[str] = frozenset()
+        """What tells of something that was late, for as long as its windows last."""
         self._ends = threading.Event()
         self._looks = threading.Thread(target=self._look, name="watching", daemon=True)
 
@@ -61,21 +63,21 @@ class Watching:
             if one["state"] == "firing"
         }
 
-    def quiet(self, seconds: float = 60) -> None:
+    def quiet(self, seconds: float = 150) -> None:
         """Wait until nothing fires but the sign of life for a while, and begin to keep anew."""
         looks: deque[bool] = deque(maxlen=QUIET_LOOKS)
 
         def is_quiet() -> bool:
-            looks.append(self.firing() <= {WATCHDOG})
+            looks.append(self.firing() - self.late <= {WATCHDOG})
             return len(looks) == QUIET_LOOKS and all(looks)
 
         eventually(is_quiet, bool, seconds, LOOK_SECONDS)
         self.seen = set()
 
-    def fires(self, *must: str, seconds: float = 30, may: tuple[str, ...] = ()) -> None:
+    def fires(self, *must: str, seconds: float = 90, may: tuple[str, ...] = ()) -> None:
         """Wait until these fire; nothing else has since it was quiet, but what may."""
         eventually(self.firing, lambda now: set(must) <= now, seconds, LOOK_SECONDS)
-        others = {one for one in self.seen if one not in must and one != WATCHDOG}
+        others = self.seen - set(must) - self.late - {WATCHDOG}
         strange = {one for one in others if one not in may and one.partition("/")[0] not in may}
         assert not strange, f"also: {strange}"
 

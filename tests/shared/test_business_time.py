@@ -61,14 +61,13 @@ def test_the_calendar_file_is_what_the_generator_writes() -> None:
 @pytest.mark.parametrize(
     ("now", "left"),
     [
-        pytest.param("2026-12-30T23:59", 1, id="to the end of the year"),
-        pytest.param("2026-12-31T08:00", 0, id="the last day"),
-        pytest.param("2027-01-01T00:00", 0, id="a year whose notice is not there"),
-        pytest.param("2025-12-31T12:00", 365, id="years in a row count together"),
+        pytest.param("2026-12-30T12:00", timedelta(days=1.5), id="to the end of the year"),
+        pytest.param("2027-01-01T00:00", timedelta(), id="a year whose notice is not there"),
+        pytest.param("2025-12-31T12:00", timedelta(days=365.5), id="years in a row together"),
     ],
 )
-def test_the_days_until_a_year_without_a_notice_has_a_say(now: str, left: int) -> None:
-    assert CALENDAR.days_left(at(now)) == left
+def test_how_long_the_calendar_is_known_for(now: str, left: timedelta) -> None:
+    assert CALENDAR.known_for(at(now)) == left
 
 
 def test_the_file_knows_2026_as_the_state_council_published_it() -> None:

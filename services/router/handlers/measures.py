@@ -45,7 +45,7 @@ async def measure(tx: Transaction, policies: Policies, now: datetime) -> None:
     await measure_waiting(tx, now)
     BLOCKED_NOW.set(await store.blocked.count(tx))
     POLICY.set(policies.newest)
-    CALENDAR_LEFT.set(policies.current.calendar.days_left(now))
+    CALENDAR_LEFT.set(policies.current.calendar.known_for(now).total_seconds())
 
 
 async def measure_waiting(tx: Transaction, now: datetime) -> None:

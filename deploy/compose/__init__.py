@@ -1,0 +1,1 @@
+"""The stack of docker-compose.yml: its secrets, and what its containers read at their start."""

@@ -1,0 +1,1 @@
+"""The image, and its steps tried where no engine is at hand."""

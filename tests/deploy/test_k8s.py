@@ -1,0 +1,424 @@
+"""The manifests of Kubernetes, rendered as a cluster's own tool does, against rules of our own."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deploy.image.dockerfile import stages
+from deploy.k8s.__main__ import BASE, RULES, WRITTEN, text
+from deploy.local.environment import SERVICES
+from deploy.local.kafka import Kafka
+from deploy.local.postgres import Postgres
+from shared.contract import LISTENERS
+from shared.events import OWNERS, Topic
+from shared.kafka import PARTITIONS, TOPIC_SETTINGS
+from shared.settings import Settings
+from shared.telemetry import LAG_SECONDS
+from tests.deploy.containers import (
+    Beside,
+    Container,
+    all_of_them,
+    make_databases,
+    secrets_in,
+)
+from tests.servers import ROOT
+
+KUBECTL = Path(sys.executable).with_name("kubectl")
+OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "city"
+VERSIONS = ("1.31", "1.37")
+"""The oldest and the newest Kubernetes that the manifests are held against."""
+OF_OTHERS = {
+    "barmancloud.cnpg.io", "kafka.strimzi.io", "keda.sh", "monitoring.coreos.com",
+    "postgresql.cnpg.io",
+}  # fmt: skip
+"""Whose schemas we do not have: what these read is held against the tests below alone."""
+POOL_BESIDES = 4
+"""Connections that a process opens beside its pool: the relay's, and those that wait for news."""
+
+Manifest = dict[str, Any]
+
+
+@cache
+def rendered(folder: Path) -> tuple[Manifest, ...]:
+    done = subprocess.run(
+        [KUBECTL, "kustomize", folder], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return tuple(yaml.safe_load_all(done.stdout))
+
+
+def of(kind: str) -> dict[str, Manifest]:
+    """All of a kind by their names."""
+    return {one["metadata"]["name"]: one for one in rendered(OVERLAY) if one["kind"] == kind}
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What a Deployment or a Job starts."""
+
+    owner: Manifest
+
+    @property
+    def name(self) -> str:
+        name: str = self.owner["metadata"]["name"]
+        return name
+
+    @property
+    def spec(self) -> Manifest:
+        spec: Manifest = self.owner["spec"]["template"]["spec"]
+        return spec
+
+    @property
+    def labels(self) -> dict[str, str]:
+        labels: dict[str, str] = self.owner["spec"]["template"]["metadata"]["labels"]
+        return labels
+
+    @property
+    def container(self) -> Manifest:
+        (one,) = self.spec["containers"]
+        found: Manifest = one
+        return found
+
+    def environment(self) -> Iterator[tuple[str, str | Manifest]]:
+        """Each variable with its value, or with the key of the secret that has it."""
+        for source in self.container.get("envFrom", ()):
+            yield from of("ConfigMap")[source["configMapRef"]["name"]]["data"].items()
+        for variable in self.container.get("env", ()):
+            value = variable.get("value")
+            yield variable["name"], value or variable["valueFrom"]["secretKeyRef"]
+
+
+def pods(*kinds: str) -> list[Pod]:
+    return [Pod(one) for kind in kinds or ("Deployment", "Job") for one in of(kind).values()]
+
+
+def selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    """Whether a selector of labels means these."""
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    there = [one["key"] in labels for one in selector.get("matchExpressions", ())]
+    return wanted.items() <= labels.items() and all(there)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("folder", [BASE, OVERLAY], ids=lambda folder: folder.name)
+def test_kubernetes_knows_every_word(folder: Path, version: str) -> None:
+    known = [one for one in rendered(folder) if group(one) not in OF_OTHERS]
+    assert {group(one) for one in known} == {"", "apps", "batch", "policy", "networking.k8s.io"}
+    for one in known:
+        kubernetes_validate.validate(one, version, strict=True)
+
+
+def group(one: Manifest) -> str:
+    name, slash, _ = one["apiVersion"].partition("/")
+    return name if slash else ""
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_follows_from_the_code_is_as_the_code_says(name: str) -> None:
+    assert (BASE / name).read_text() == text(name)
+
+
+def test_every_service_has_all_that_it_needs() -> None:
+    names = {f"casegrid-{service}" for service in SERVICES}
+    for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "ScaledObject"):
+        assert set(of(kind)) == names, kind
+    assert set(of("KafkaUser")) == names
+    databases = {f"casegrid-db-{service}" for service in SERVICES}
+    for kind in ("Cluster", "ScheduledBackup", "PodMonitor"):
+        assert set(of(kind)) == databases, kind
+    assert set(of("Job")) == {f"casegrid-migrate-{service}" for service in SERVICES}
+
+
+def test_no_operator_gives_something_of_its_own_a_name_of_ours() -> None:
+    """CloudNativePG calls a ServiceAccount and a PodDisruptionBudget as the cluster is called."""
+    theirs = set(of("Cluster")) | {f"{name}-primary" for name in of("Cluster")}
+    theirs |= {f"{name}-{role}" for name in of("Cluster") for role in ("rw", "ro", "r")}
+    theirs |= {f"{name}-kafka" for name in of("Kafka")}
+    theirs |= {f"{name}-entity-operator" for name in of("Kafka")}
+    for kind in ("ServiceAccount", "PodDisruptionBudget", "Service"):
+        assert not theirs & set(of(kind))
+
+
+def test_every_container_is_restricted() -> None:
+    (space,) = of("Namespace").values()
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for pod in pods():
+        assert pod.spec["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert pod.container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & pod.spec.keys()
+        for volume in pod.spec.get("volumes", ()):
+            assert set(volume) == {"name", "secret"}
+        assert all(mount["readOnly"] for mount in pod.container.get("volumeMounts", ()))
+
+
+def test_nobody_has_a_token_of_the_cluster() -> None:
+    accounts = of("ServiceAccount")
+    assert not any(one["automountServiceAccountToken"] for one in accounts.values())
+    for pod in pods():
+        assert pod.spec["automountServiceAccountToken"] is False
+        assert pod.spec["serviceAccountName"] in accounts
+
+
+def test_all_have_the_image_that_compose_has() -> None:
+    composed = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert {pod.container["image"] for pod in pods()} == {composed["x-casegrid"]["image"]}
+
+
+def test_what_runs_asks_for_what_it_needs_and_is_limited_in_memory() -> None:
+    for pod in pods():
+        resources = pod.container["resources"]
+        assert set(resources["requests"]) == {"cpu", "memory"}
+        assert set(resources["limits"]) == {"memory"}
+
+
+def test_a_process_is_asked_whether_it_started_lives_and_is_ready() -> None:
+    port = stages((ROOT / "Dockerfile").read_text())[-1].port
+    for pod in pods("Deployment"):
+        assert pod.container["ports"] == [{"name": "http", "containerPort": port}]
+        asked = {
+            kind: pod.container[f"{kind}Probe"]["httpGet"]
+            for kind in ("startup", "liveness", "readiness")
+        }
+        assert asked == {
+            "startup": {"path": "/startupz", "port": "http"},
+            "liveness": {"path": "/livez", "port": "http"},
+            "readiness": {"path": "/readyz", "port": "http"},
+        }
+
+
+def test_nobody_is_sent_to_a_process_that_ends_and_it_has_the_time_it_needs() -> None:
+    for pod in pods("Deployment"):
+        pause = pod.container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert pause >= 5
+        assert pod.spec["terminationGracePeriodSeconds"] - pause >= 20
+        assert pod.owner["spec"]["strategy"]["rollingUpdate"] == {
+            "maxUnavailable": 0,
+            "maxSurge": 1,
+        }
+
+
+def test_at_most_one_process_of_a_service_is_taken_away_and_they_stand_apart() -> None:
+    for pod in pods("Deployment"):
+        budget = of("PodDisruptionBudget")[pod.name]["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert selects(budget["selector"], pod.labels)
+        spread = {one["topologyKey"]: one for one in pod.spec["topologySpreadConstraints"]}
+        assert set(spread) == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+        assert all(selects(one["labelSelector"], pod.labels) for one in spread.values())
+
+
+def test_a_service_and_its_budget_mean_its_own_processes_alone() -> None:
+    for name in of("Deployment"):
+        selectors = [
+            {"matchLabels": of("Service")[name]["spec"]["selector"]},
+            of("PodDisruptionBudget")[name]["spec"]["selector"],
+            of("Deployment")[name]["spec"]["selector"],
+        ]
+        for selector in selectors:
+            assert [pod.name for pod in pods() if selects(selector, pod.labels)] == [name]
+
+
+def policies(direction: str, labels: dict[str, str]) -> list[Manifest]:
+    """What may come in or go out of the pods of these labels."""
+    return [
+        rule
+        for one in of("NetworkPolicy").values()
+        if selects(one["spec"]["podSelector"], labels)
+        for rule in one["spec"].get(direction, ())
+    ]
+
+
+def test_nothing_is_allowed_that_is_not_named() -> None:
+    nothing = of("NetworkPolicy")["nothing"]["spec"]
+    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for one in of("NetworkPolicy").values():
+        for direction in ("ingress", "egress"):
+            assert {} not in one["spec"].get(direction, ())
+
+
+def test_every_port_is_named_and_allowed() -> None:
+    for pod in pods("Deployment"):
+        allowed = {
+            port["port"] for rule in policies("ingress", pod.labels) for port in rule["ports"]
+        }
+        assert allowed == {port["name"] for port in pod.container["ports"]}
+        (served,) = of("Service")[pod.name]["spec"]["ports"]
+        assert served["targetPort"] in allowed
+
+
+def test_a_service_reaches_kafka_and_its_own_database_and_no_other() -> None:
+    for pod in pods():
+        service = pod.labels["app.kubernetes.io/name"]
+        reached = {
+            (to["podSelector"]["matchLabels"].get(key), port["port"])
+            for rule in policies("egress", pod.labels)
+            for to in rule["to"]
+            for port in rule["ports"]
+            for key in ("strimzi.io/cluster", "cnpg.io/cluster")
+            if key in to["podSelector"]["matchLabels"]
+        }
+        kafka = {("casegrid", 9093)} if pod.owner["kind"] == "Deployment" else set()
+        assert reached == {(f"casegrid-db-{service}", 5432)} | kafka
+        into = {
+            (peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"], port["port"])
+            for rule in policies("ingress", {"cnpg.io/cluster": f"casegrid-db-{service}"})
+            for peer in rule["from"]
+            for port in rule["ports"]
+            if "matchLabels" in peer.get("podSelector", {})
+        }
+        assert into == {(service, 5432)}
+
+
+def test_every_process_is_asked_for_its_metrics_by_the_name_that_the_rules_know() -> None:
+    (monitor,) = of("ServiceMonitor").values()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["path"] == "/metrics"
+    for service in SERVICES:
+        served = of("Service")[f"casegrid-{service}"]
+        assert selects(monitor["spec"]["selector"], served["metadata"]["labels"])
+        assert endpoint["port"] in {port["name"] for port in served["spec"]["ports"]}
+        assert served["metadata"]["labels"][monitor["spec"]["jobLabel"]] == service
+
+
+def test_the_rules_are_those_that_are_tested() -> None:
+    (rules,) = of("PrometheusRule").values()
+    tested = [yaml.safe_load(path.read_text())["groups"] for path in sorted(RULES.glob("*.yml"))]
+    assert rules["spec"]["groups"] == [group for groups in tested for group in groups]
+    assert rules["spec"]["groups"]
+
+
+def test_every_variable_is_one_that_a_service_reads() -> None:
+    for one in containers():
+        assert one.unknown() == set(), one.name
+
+
+def test_a_secret_is_only_ever_named() -> None:
+    assert "Secret" not in {one["kind"] for one in rendered(OVERLAY)}
+    assert [secrets_in(one) for one in rendered(OVERLAY) if group(one) not in OF_OTHERS] == [
+        [] for one in rendered(OVERLAY) if group(one) not in OF_OTHERS
+    ]
+    made = {(f"{name}-app", "uri") for name in of("Cluster")}
+    made |= {(name, "password") for name in of("KafkaUser")}
+    made |= {("casegrid-token", "secret")}
+    named = {
+        (value["name"], value["key"])
+        for pod in pods()
+        for _, value in pod.environment()
+        if isinstance(value, dict)
+    }
+    assert named == made
+
+
+def test_the_topics_are_those_of_the_code() -> None:
+    made = {name: one["spec"] for name, one in of("KafkaTopic").items()}
+    assert set(made) == {topic.value for topic in Topic}
+    for topic in Topic:
+        spec = made[topic.value]
+        assert spec["partitions"] == PARTITIONS[topic]
+        assert spec["config"].items() >= TOPIC_SETTINGS[topic].items()
+        assert (spec["replicas"], spec["config"]["min.insync.replicas"]) == (3, "2")
+
+
+def test_a_topic_has_one_writer_and_is_read_by_those_who_hear_it() -> None:
+    for topic in Topic:
+        writers, readers = set(), set()
+        for name, user in of("KafkaUser").items():
+            rules = user["spec"]["authorization"]["acls"]
+            by_name = {rule["resource"]["name"]: rule["operations"] for rule in rules}
+            service = name.removeprefix("casegrid-")
+            writers |= {service} if "Write" in by_name[topic.value] else set()
+            if "Read" in by_name[topic.value]:
+                readers.add(service)
+                assert by_name[f"{service}.{topic}"] == ["Read"]
+        assert writers == {OWNERS[topic][0]}
+        assert readers == set(LISTENERS[topic])
+
+
+def test_it_grows_by_the_lag_to_no_more_than_there_are_partitions() -> None:
+    (gauge,) = LAG_SECONDS.collect()
+    for service in SERVICES:
+        scaled = of("ScaledObject")[f"casegrid-{service}"]["spec"]
+        assert scaled["scaleTargetRef"]["name"] in of("Deployment")
+        assert scaled["maxReplicaCount"] <= max(PARTITIONS.values())
+        assert scaled["minReplicaCount"] >= 2
+        (lag,) = [one for one in scaled["triggers"] if one["type"] == "prometheus"]
+        assert lag["metadata"]["query"] == f'max({gauge.name}{{job="{service}"}})'
+        assert "replicas" not in of("Deployment")[f"casegrid-{service}"]["spec"]
+
+
+def test_a_database_has_room_for_every_process_and_a_second_server_has_each_commit() -> None:
+    pool = Settings.model_fields["database_pool"].default
+    for service in SERVICES:
+        cluster = of("Cluster")[f"casegrid-db-{service}"]["spec"]
+        most = of("ScaledObject")[f"casegrid-{service}"]["spec"]["maxReplicaCount"] + 1
+        parameters = cluster["postgresql"]["parameters"]
+        assert most * (pool + POOL_BESIDES) <= int(parameters["max_connections"])
+        assert cluster["instances"] >= 3
+        synchronous = cluster["postgresql"]["synchronous"]
+        assert synchronous == {"method": "any", "number": 1, "dataDurability": "required"}
+        (archived,) = cluster["plugins"]
+        assert archived["isWALArchiver"]
+        assert archived["parameters"]["barmanObjectName"] in of("ObjectStore")
+        backup = of("ScheduledBackup")[f"casegrid-db-{service}"]["spec"]
+        assert backup["cluster"]["name"] == f"casegrid-db-{service}"
+
+
+def containers(secrets: dict[tuple[str, str], str] | None = None) -> list[Container]:
+    """The commands and what they are told; a secret is given as `secrets` has it."""
+    known = secrets or {}
+    found = []
+    for pod in pods("Job", "Deployment"):
+        told = {
+            name: value if isinstance(value, str) else known.get((value["name"], value["key"]), "")
+            for name, value in pod.environment()
+        }
+        found.append(Container(pod.name, tuple(pod.container["args"]), told))
+    return found
+
+
+@pytest.fixture
+def beside(own_postgres: Callable[[], Postgres], own_kafka: Callable[[], Kafka]) -> Beside:
+    return Beside(own_postgres(), own_kafka().bootstrap)
+
+
+@pytest.mark.timeout(400)
+def test_the_commands_bring_one_petition_into_a_queue(beside: Beside, tmp_path: Path) -> None:
+    make_databases(beside.postgres, {f"{s.upper()}_PASSWORD": f"of-{s}" for s in SERVICES})
+    token = "only-of-this-test-and-longer-than-32-bytes"
+    secrets = {("casegrid-token", "secret"): token}
+    for service in SERVICES:
+        secrets[f"casegrid-{service}", "password"] = "nobody asks here"
+        uri = f"postgresql://casegrid_{service}:of-{service}@casegrid-db-{service}-rw.casegrid:5432"
+        secrets[f"casegrid-db-{service}-app", "uri"] = f"{uri}/casegrid_{service}"
+    once, served = (
+        [one for one in containers(secrets) if one.serves is serves] for serves in (False, True)
+    )
+    # The operator of Kafka makes the topics there.
+    topics = Container("topics", ("router", "topics", "--create"), served[0].environment)
+    all_of_them([*once, topics, *served], beside, tmp_path, token, paths())
+
+
+def paths() -> set[str]:
+    """Everything that the cluster asks a process for."""
+    probed = {
+        pod.container[f"{kind}Probe"]["httpGet"]["path"]
+        for pod in pods("Deployment")
+        for kind in ("startup", "liveness", "readiness")
+    }
+    (monitor,) = of("ServiceMonitor").values()
+    return probed | {monitor["spec"]["endpoints"][0]["path"]}

@@ -1,0 +1,106 @@
+"""What every service measures of itself moves with what it measures."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+from prometheus_client import REGISTRY
+
+from shared import outbox
+from shared.clock import wall
+from shared.events import Topic
+from shared.http import create_app
+from shared.postgres import Pool, transaction
+from shared.service import Process
+from shared.service.lag import Lag
+from shared.service.timing import fold
+from shared.settings import Settings
+from shared.telemetry import PARTITION_LAG_SECONDS, show_partitions
+from tests.shared.listener.__main__ import SERVICE
+from tests.shared.sayings import ONE, TWO, saying
+
+
+def shown(name: str, **labels: str) -> float:
+    """What a metric shows; 0 of a series that is not there yet."""
+    return REGISTRY.get_sample_value(f"casegrid_{name}", labels) or 0.0
+
+
+@pytest.fixture
+def process(dsn: str, pool: Pool) -> Process:
+    """A process of the listener that needs no broker."""
+    settings = Settings.model_validate({"database_url": dsn})
+    return Process(SERVICE, settings, settings.clock(), pool)
+
+
+@pytest.fixture
+def app(process: Process) -> httpx.AsyncClient:
+    """Asks the listener over HTTP, without a server in between."""
+    transport = httpx.ASGITransport(create_app(process, SERVICE.routes), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://listener")
+
+
+async def test_each_route_counts_its_answers_errors_and_times(app: httpx.AsyncClient) -> None:
+    asked = (
+        ("GET", "/heard", "/heard", "200"),
+        ("GET", "/fail/bug/x", "/fail/{how}/{said}", "500"),
+        ("GET", "/made/up", "(none)", "404"),
+    )
+    for method, path, route, status in asked:
+        labels = {"route": route, "method": method, "status": status}
+        answers = shown("http_requests_total", **labels)
+        times = shown("http_request_seconds_count", route=route)
+        assert (await app.request(method, path)).status_code == int(status)
+        assert shown("http_requests_total", **labels) == answers + 1
+        assert shown("http_request_seconds_count", route=route) == times + 1
+    assert shown("http_requests_under_way") == 0
+
+
+async def test_a_method_that_is_made_up_is_no_series(app: httpx.AsyncClient) -> None:
+    labels = {"method": "(other)", "status": "405"}
+    before = sum(shown("http_requests_total", route=one, **labels) for one in ("/heard", "(none)"))
+    await app.request("PROPFIND", "/heard")
+    after = sum(shown("http_requests_total", route=one, **labels) for one in ("/heard", "(none)"))
+    assert after == before + 1
+
+
+async def test_the_outbox_shows_its_depth_and_the_age_of_its_oldest(process: Process) -> None:
+    async with transaction(process.pool) as tx:
+        await outbox.append(tx, [saying(ONE, 1), saying(TWO, 1)])
+        await tx.execute(
+            "update outbox set said_at = said_at - interval '90 s' where key = $1", ONE
+        )
+    await fold(process)
+    assert shown("outbox_depth") == 2
+    assert shown("outbox_age_seconds") == pytest.approx(90, abs=30)
+    async with transaction(process.pool) as tx:
+        await tx.execute("delete from outbox")
+    await fold(process)
+    assert (shown("outbox_depth"), shown("outbox_age_seconds")) == (0, 0)
+
+
+async def test_the_pool_shows_what_is_in_use_and_what_may_be(
+    process: Process, app: httpx.AsyncClient
+) -> None:
+    async with process.pool.acquire(), process.pool.acquire():
+        await app.get("/metrics")
+        assert shown("pool_in_use") >= 2
+        assert shown("pool_size") <= shown("pool_limit") == process.pool.get_max_size()
+    await fold(process)
+    assert shown("pool_wait_seconds") < 5
+    assert abs(shown("clock_skew_seconds")) < 5
+
+
+def test_a_partition_that_is_anothers_now_is_not_shown_any_more() -> None:
+    at = wall()
+    lag = Lag(at)
+    lag.given([0, 1], at)
+    topic = Topic.INTAKE
+    show_partitions(PARTITION_LAG_SECONDS, topic, lag.ages(at + timedelta(seconds=7)))
+    assert shown("partition_lag_seconds", topic=topic, partition="1") == 7
+    lag.given([0], at)
+    show_partitions(PARTITION_LAG_SECONDS, topic, lag.ages(at + timedelta(seconds=9)))
+    assert shown("partition_lag_seconds", topic=topic, partition="0") == 9
+    gone = {"topic": topic, "partition": "1"}
+    assert REGISTRY.get_sample_value("casegrid_partition_lag_seconds", gone) is None
