@@ -242,7 +242,8 @@ def head(figures: Figures) -> list[str]:
         "Of a later event the router's step, PostgreSQL, WAL and rows are measured (`bench lives`)."
         " Escalation and analytics hear it as they",
         "hear an opening; for its HTTP, the receipt and Kafka all that a petition costs there is"
-        " taken. So the sums are on the safe side.",
+        " taken. Batches grow with the load, and a petition",
+        "costs less then: so the sums are on the safe side, the greater the load the more.",
     ]
 
 
