@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -176,12 +176,12 @@ def test_all_databases_put_back_to_a_moment_by_their_log_do_nothing_twice(scene:
     scene.load.pause()
     stop_all(scene)
     last = as_superuser(scene, "select pg_walfile_name(pg_switch_wal())")
-    wait_for(archive / str(last))
+    wait_until((archive / str(last)).exists)
 
     scene.town.postgres.stop()
     to_the_moment(scene.town.postgres.data_dir / "pgdata", base, archive, str(moment))
     scene.town.postgres.start()
-    assert as_superuser(scene, "select pg_is_in_recovery()") is False
+    wait_until(lambda: as_superuser(scene, "select pg_is_in_recovery()") is False)
     for name in SERVICES:
         done = subprocess.run(
             [sys.executable, "-m", "services", name, "restored"],
@@ -217,11 +217,11 @@ def archiving(scene: Scene) -> Path:
     return archive
 
 
-def wait_for(file: Path) -> None:
-    """Until it is there."""
+def wait_until(true: Callable[[], bool]) -> None:
+    """Until it is so."""
     deadline = time.monotonic() + 60
-    while not file.exists():
-        assert time.monotonic() < deadline, file
+    while not true():
+        assert time.monotonic() < deadline, true
         time.sleep(0.1)
 
 
