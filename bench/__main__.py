@@ -10,6 +10,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from bench import capacity as capacities
 from bench import city as city_run
 from bench import lives as living
 from bench import overload as overloading
@@ -143,6 +144,36 @@ def lives(
         f" an event has {done.event_bytes:,.0f} bytes ({done.opened_bytes:,.0f} when opened,"
         f" {done.largest_bytes:,} at most), a step of the history {done.history_bytes:,.0f}"
     )
+
+
+@app.command()
+def capacity(
+    only_page: Annotated[
+        bool, typer.Option("--page", help="measure nothing; write the page from the kept figures")
+    ] = False,
+    rate: Annotated[float, typer.Option(min=10, help="petitions a second")] = 400.0,
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="of the measured load")] = 30.0,
+    warmup: Annotated[float, typer.Option(min=0, max=600)] = 30.0,
+    count: Annotated[int, typer.Option(min=10, help="whole lives")] = 600,
+    data: Annotated[Path, typer.Option(help="where the run keeps its files")] = Path(
+        ".casegrid/bench-capacity"
+    ),
+) -> None:
+    """What a district, a city and a nation need, from what one petition costs here.
+
+    Writes docs/capacity.json, with the date and the machine, and docs/capacity.md. A petition costs
+    most at a low rate, for batches are small then; 400 a second is a third of what two cores carry.
+
+    Example: python -m bench capacity --page
+    """
+    if not only_page:
+        try:
+            capacities.keep(capacities.measure(data, rate, seconds, warmup, count))
+        except (AlreadyRuns, CannotFetch, CommandFailed, DidNotStart, PortTaken) as wrong:
+            Console(stderr=True).print(str(wrong), style="red", markup=False)
+            raise typer.Exit(2) from wrong
+    capacities.write_page()
+    typer.echo("docs/capacity.md is written")
 
 
 @app.command()

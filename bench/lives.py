@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from uuid import UUID
 import orjson
 from uuid_utils.compat import uuid7
 
+from bench.costs import cpu_by_process
 from bench.run import free_ports
 from deploy.local.postgres import Postgres
 from services.router.handlers.commands import Commands
@@ -45,6 +46,12 @@ ABLE: Final = frozenset(
     }
 )  # fmt: skip
 DOER, CHECKER = Actor("doer", ABLE, CITY), Actor("checker", ABLE, CITY)
+
+
+SIZES: Final = """
+    select pg_current_wal_lsn() - '0/0'::pg_lsn as wal,
+           pg_database_size(current_database()) - pg_total_relation_size('outbox') as kept
+    """
 
 
 class Command(NamedTuple):
@@ -83,6 +90,11 @@ class Lived:
     largest_bytes: int
     history_bytes: float
     refused: int
+    cpu_us: Mapping[str, float]
+    """CPU of one event: of the handlers, and of PostgreSQL."""
+    wal_bytes: float
+    database_bytes: float
+    """Of one event; the event in the outbox, which is gone once it is sent, is not in it."""
 
     @property
     def per_second(self) -> float:
@@ -100,16 +112,28 @@ async def live(data: Path, lives: int) -> Lived:
         dsn = server.dsn("casegrid_lives")
         await postgres.migrate(dsn, "router", MIGRATIONS)
         async with postgres.open_pool(dsn, AT_ONCE, 5_000, "lives") as pool:
-            return await Lives(pool, lives).run()
+            return await Lives(pool, lives, lambda: cpu_seconds(server)).run()
     finally:
         server.stop()
 
 
-class Lives:
-    """The router's handlers on one database."""
+def cpu_seconds(server: Postgres) -> float:
+    """What PostgreSQL has used so far."""
+    return sum(cpu_by_process({"postgres": server.pids()}).values())
 
-    def __init__(self, pool: postgres.Pool, lives: int) -> None:
-        self.pool, self.clock = pool, Clock()
+
+def not_asked() -> float:
+    """Whoever does not ask what PostgreSQL uses."""
+    return 0.0
+
+
+class Lives:
+    """The router's handlers on one database; `cpu`: the seconds that PostgreSQL has used."""
+
+    def __init__(
+        self, pool: postgres.Pool, lives: int, cpu: Callable[[], float] = not_asked
+    ) -> None:
+        self.pool, self.clock, self.cpu = pool, Clock(), cpu
         self.policies = Policies(pool)
         self.ids = [uuid7() for _ in range(lives)]
         self.refused = 0
@@ -119,6 +143,8 @@ class Lives:
         await load_default(self.pool, 1, self.clock)
         async with self.pool.acquire() as connection:
             await self.policies.refresh(connection)
+            before = await connection.fetchrow(SIZES)
+        used, theirs = time.process_time(), self.cpu()
         begun = time.monotonic()
         for n in range(0, len(self.ids), BATCH):
             await self.open(self.ids[n : n + BATCH])
@@ -129,7 +155,9 @@ class Lives:
             for _ in range(AT_ONCE):
                 officers.create_task(self.work(queue))
         seconds = time.monotonic() - begun
+        used, theirs = time.process_time() - used, self.cpu() - theirs
         async with self.pool.acquire() as connection:
+            after = await connection.fetchrow(SIZES)
             row = await connection.fetchrow(
                 """
                 select count(*) as events, avg(octet_length(value))::float8 as event_bytes,
@@ -141,9 +169,15 @@ class Lives:
                 """
             )
         assert row is not None
+        assert before is not None
+        assert after is not None
+        events = row["events"]
         return Lived(
-            len(self.ids), row["events"], seconds, row["event_bytes"], row["opened"],
+            len(self.ids), events, seconds, row["event_bytes"], row["opened"],
             row["largest"], row["history"], self.refused,
+            cpu_us={"router": used / events * 1e6, "postgres": theirs / events * 1e6},
+            wal_bytes=float(after["wal"] - before["wal"]) / events,
+            database_bytes=(after["kept"] - before["kept"]) / events,
         )  # fmt: skip
 
     async def open(self, ids: Sequence[UUID]) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pydantic import BaseModel
 
@@ -29,7 +30,8 @@ Tell = Callable[[str, int], None]
 
 
 class BadBackup(Exception):
-    """A folder that is no backup, or whose files are not as they were; the message says which."""
+    """A folder that is no backup, or cannot become one, or whose files are not as they were; the
+    message says which and why."""
 
 
 class Dump(BaseModel):
@@ -57,7 +59,7 @@ class Backup(BaseModel):
 async def take(places: Sequence[Place], folder: Path, tell: Tell) -> Backup:
     """Dump these databases into a new folder; whole or not at all.
 
-    Raises `FileExistsError`, `ToolFailed`, and the weather of a database or of Kafka.
+    Raises `BadBackup`, `ToolFailed`, and the weather of a database or of Kafka.
     """
     aside = begun(folder)
     try:
@@ -71,19 +73,35 @@ async def take(places: Sequence[Place], folder: Path, tell: Tell) -> Backup:
 
 
 def begun(folder: Path) -> Path:
-    """A place aside, which only we may enter. Raises `FileExistsError`."""
+    """A place aside, which only we may enter. Raises `BadBackup`."""
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already: each backup has a folder of its own")
+        raise BadBackup(f"{folder} is there already: each backup has a folder of its own")
     aside = folder.with_name(folder.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True, mode=0o700)
+    with on_disk(aside):
+        aside.mkdir(parents=True, mode=0o700)
     return aside
+
+
+@contextmanager
+def on_disk(file: Path) -> Iterator[None]:
+    """What the disk refuses is no weather of a database. Raises `BadBackup`."""
+    try:
+        yield
+    except OSError as refused:
+        raise BadBackup(f"{file} cannot be written: {refused.strerror}") from refused
 
 
 def finished(aside: Path, folder: Path, backup: Backup) -> None:
     """Under its name only once it is whole."""
-    (aside / MANIFEST).write_text(backup.model_dump_json(indent=2) + "\n")
+    with on_disk(folder), private(aside / MANIFEST) as file:
+        file.write(backup.model_dump_json(indent=2).encode() + b"\n")
     aside.rename(folder)
+
+
+def private(file: Path) -> BinaryIO:
+    """A new file that only we may read."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 async def dump(place: Place, folder: Path, tell: Tell) -> Dump:
@@ -115,15 +133,21 @@ async def written(place: Place, file: Path, snapshot: str, tell: Tell) -> tuple[
     """What pg_dump says of a snapshot, in a file that only we may read: its size and hash."""
     digest = hashlib.sha256()
     words = ("--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}")
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as kept:
+    with on_disk(file):
+        kept = private(file)
+    with kept:
 
         def keep(piece: bytes) -> None:
-            kept.write(piece)
+            with on_disk(file):
+                kept.write(piece)
             digest.update(piece)
             tell(place.name, kept.tell())
 
         async with running(place.dsn, "pg_dump", *words) as process:
             await pour(process.stdout, keep)
+        with on_disk(file):
+            kept.flush()
+            os.fsync(kept.fileno())
         return kept.tell(), digest.hexdigest()
 
 

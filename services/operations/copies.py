@@ -61,7 +61,7 @@ def backup(
 
         try:
             taken = run(backups.take(there, folder, tell))
-        except (ToolFailed, FileExistsError) as wrong:
+        except (ToolFailed, backups.BadBackup) as wrong:
             raise ended(wrong) from wrong
     for name, one in taken.dumps.items():
         console.print(f"{name}: {one.bytes / 1e6:,.1f} MB, as of {one.taken_at:%Y-%m-%d %H:%M:%S}")

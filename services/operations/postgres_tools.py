@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -52,31 +53,33 @@ async def running(
     dsn: str, name: str, *words: str | Path, fed: bool = False
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A program at work for a database; ended with us. Raises `ToolFailed` if it ends unwell."""
-    process = await asyncio.create_subprocess_exec(
-        program(name),
-        *map(str, words),
-        env=environment_of(dsn),
-        stdin=asyncio.subprocess.PIPE if fed else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
-        async with asyncio.TaskGroup() as group:
-            complaints = group.create_task(process.stderr.read())
-            yield process
+    with TemporaryFile() as complaints:
+        process = await asyncio.create_subprocess_exec(
+            program(name),
+            *map(str, words),
+            env=environment_of(dsn),
+            stdin=asyncio.subprocess.PIPE if fed else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=complaints,
+        )
+        try:
+            try:
+                yield process
+            except (BrokenPipeError, ConnectionResetError):
+                if not fed:
+                    raise
+                # It ended before it was fed: what it said tells why.
             if process.stdin is not None:
                 process.stdin.close()
             await process.wait()
-    except* (BrokenPipeError, ConnectionResetError):
-        await process.wait()  # it ended before it was fed: what it said tells why
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        said = complaints.result().decode("utf-8", "replace").strip()
-        raise ToolFailed(f"{name} ended with {process.returncode}: {said[-LAST_WORDS:]}")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            complaints.seek(0)
+            said = complaints.read().decode("utf-8", "replace").strip()
+            raise ToolFailed(f"{name} ended with {process.returncode}: {said[-LAST_WORDS:]}")
 
 
 async def pour(out: asyncio.StreamReader | None, into: Callable[[bytes], object]) -> None:

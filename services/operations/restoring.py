@@ -18,6 +18,7 @@ from shared.kafka import Extent
 from shared.postgres import Transaction
 
 BEFORE: Final = """
+set client_min_messages = warning;
 create temp table kept_acts on commit drop as
     select null::bigint as id, null::timestamptz as at, ''::text as actor, ''::text as act,
            ''::text as about, ''::text as reason limit 0;
@@ -27,8 +28,16 @@ do $$ begin
     end if;
 end $$;
 do $$ declare gone text; begin
+    for gone in select format('drop schema %I cascade', nspname) from pg_catalog.pg_namespace
+                where nspname !~ '^pg_' and nspname not in ('public', 'information_schema') loop
+        execute gone;
+    end loop;
     for gone in select format('drop table if exists public.%I cascade', tablename)
                 from pg_catalog.pg_tables where schemaname = 'public' loop execute gone; end loop;
+    for gone in select format('drop sequence if exists public.%I cascade', sequencename)
+                from pg_catalog.pg_sequences where schemaname = 'public' loop
+        execute gone;
+    end loop;
     for gone in select format('drop routine if exists %s cascade', p.oid::regprocedure)
                 from pg_catalog.pg_proc p where pronamespace = 'public'::regnamespace
                 and not exists (select from pg_catalog.pg_depend d

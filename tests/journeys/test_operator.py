@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
+import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from services.router.decisions.stuck import STUCK_QUEUES
@@ -75,6 +78,10 @@ def test_what_is_parked_is_listed_by_all_services_and_shows_nobodys_words(city: 
     assert acts(city, "router", f"parked {id_}")[1:] == [("li", "discard", "cut off")]
     history = city.operate("parked", "acts")
     assert "show content" in history.stdout
+    for change in ("update operator_acts set actor = 'wang'", "delete from operator_acts",
+                   "truncate operator_acts"):  # fmt: skip
+        with pytest.raises(asyncpg.RaiseError, match="only added"):
+            asyncio.run(rows(city, "router", change))
 
 
 async def put_at(city: City, lane: kafka.Lane, *messages: kafka.Message) -> None:
@@ -266,3 +273,24 @@ def test_a_census_names_what_a_listener_lost_and_is_content_when_it_is_mended(
         lambda: city.operate("census"), lambda said: said.returncode == 0, seconds=100, pause=2
     )
     assert "nothing differs" in mended.stdout
+
+
+def test_a_backup_that_is_not_as_it_was_written_touches_nothing(city: City, tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    done = city.operate("backup", str(folder), "--service", "analytics")
+    assert done.returncode == 0, done.stderr
+    assert "is whole" in done.stdout
+    twice = city.operate("backup", str(folder))
+    assert twice.returncode == 1
+    assert "is there already" in " ".join(twice.stderr.split())
+    dump = folder / "analytics.dump"
+    dump.write_bytes(dump.read_bytes()[:-1] + b"?")
+    words = ("restore", str(folder), "--reason", "drill", "--yes", "--service")
+    spoilt = city.operate(*words, "analytics")
+    assert spoilt.returncode == 1
+    assert "not as it was written" in spoilt.stderr
+    assert "holds nothing of router" in city.operate(*words, "router").stderr
+    nowhere = city.operate("backup", str(tmp_path / "other"), CASEGRID_POSTGRES_TOOLS=str(tmp_path))
+    assert nowhere.returncode == 1
+    assert "pg_dump is not in" in nowhere.stderr
+    assert {file.name for file in tmp_path.iterdir()} == {"backup"}
