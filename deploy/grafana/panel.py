@@ -148,6 +148,11 @@ def largest(gauge: str, by: str = "job", chosen: str = "") -> str:
     return f"max by ({by}) ({gauge}{braced(chosen)})"
 
 
+def summed(gauge: str, by: str, each: str, chosen: str = "") -> str:
+    """The sum by fewer labels than the gauge has: of what every process says, once."""
+    return f"sum by ({by}) ({largest(gauge, each, chosen)})"
+
+
 def quantile(share: float, histogram: str, by: str = "job", chosen: str = "") -> str:
     """The value that this share stays below."""
     each = f"sum by (le, {by}) (rate({histogram}_bucket{braced(chosen)}[$__rate_interval]))"

@@ -15,6 +15,7 @@ from deploy.grafana.panel import (
     promised,
     quantile,
     rate,
+    summed,
 )
 from deploy.prometheus.promises import BURNS, WINDOWS, Promise
 from deploy.prometheus.promises import PROMISES as KEPT
@@ -37,13 +38,13 @@ RESIDENTS: Final = Row(
     (
         Panel(
             "Overdue", "超期", "short",
-            one(largest("casegrid_escalation_overdue_cases", "tier"), "{{tier}}"),
+            one(summed("casegrid_escalation_overdue_cases", "tier", "tier, track"), "{{tier}}"),
             "Open cases with a promise that is broken, by the tier that has them.",
             kind="stack",
         ),
         Panel(
             "Due within the hour", "一小时内到期", "short",
-            one(largest("casegrid_escalation_due_within_hour", "tier"), "{{tier}}"),
+            one(summed("casegrid_escalation_due_within_hour", "tier", "tier, track"), "{{tier}}"),
             "In promise time. Whoever acts now breaks none of them.", kind="stack",
         ),
         Panel(
@@ -53,7 +54,7 @@ RESIDENTS: Final = Row(
         ),
         Panel(
             "If nobody acts", "预测", "short",
-            one(f"sum by (action, hours) ({largest(FORECAST, 'action, tier, hours')})",
+            one(summed(FORECAST, "action, hours", "action, tier, hours"),
                 "{{action}} ≤ {{hours}} h"),
             "How many will be promoted, supervised or reminded of within these hours.",
         ),

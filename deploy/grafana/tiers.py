@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.panel import Page, Panel, Query, Row, largest, one, rate
+from deploy.grafana.panel import Page, Panel, Query, Row, largest, one, rate, summed
 
 OPEN: Final = "casegrid_router_open_cases"
+OVERDUE: Final = "casegrid_escalation_overdue_cases"
+SOON: Final = "casegrid_escalation_due_within_hour"
+PROMOTED: Final = "clamp_min(max by (tier, track) (delta(casegrid_router_promoted_cases[1h])), 0)"
 WAITING: Final = "casegrid_router_waiting_cases"
 EACH: Final = "tier, track, stage"
 
 
 def opened(by: str, chosen: str = "") -> str:
     """Open cases by a label: every process says the same, and they are not added."""
-    return f"sum by ({by}) ({largest(OPEN, EACH, chosen)})"
+    return summed(OPEN, by, EACH, chosen)
 
 
 WHOLE: Final = Row(
@@ -28,9 +31,16 @@ WHOLE: Final = Row(
         ),
         Panel(
             "Promoted in an hour", "每小时升级", "short",
-            one("clamp_min(max by (tier) (delta(casegrid_router_promoted_cases[1h])), 0)",
-                "{{tier}}"),
+            one(f"sum by (tier) ({PROMOTED})", "{{tier}}"),
             "Cases that left a tier for the next one up, in the last hour.",
+        ),
+        Panel(
+            "Promoted in an hour, by track", "每小时升级（按程序）", "short",
+            one(f"sum by (track) ({PROMOTED})", "{{track}}"),
+        ),
+        Panel(
+            "Overdue by track", "超期（按程序）", "short",
+            one(summed(OVERDUE, "track", "tier, track"), "{{track}}"), kind="stack",
         ),
         Panel(
             "Solved in the grid", "网格内解决率", "percentunit",
@@ -68,12 +78,12 @@ def loop(title: str, chinese: str, tiers: tuple[str, ...], timed: tuple[str, ...
             ),
             Panel(
                 "Overdue", "超期", "short",
-                one(largest("casegrid_escalation_overdue_cases", "tier", clocks), "{{tier}}"),
+                one(summed(OVERDUE, "tier", "tier, track", clocks), "{{tier}}"),
                 kind="number", width=6,
             ),
             Panel(
                 "Due within the hour", "一小时内到期", "short",
-                one(largest("casegrid_escalation_due_within_hour", "tier", clocks), "{{tier}}"),
+                one(summed(SOON, "tier", "tier, track", clocks), "{{tier}}"),
                 kind="number", width=6,
             ),
             Panel(

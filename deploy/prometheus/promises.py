@@ -11,7 +11,7 @@ from typing import Final
 
 from deploy.prometheus.rule import Alert, Recording, Severity
 
-OPERATIONS: Final = "/livez|/readyz|/startupz|/metrics|/docs|/redoc|/openapi.json|/log-level"
+OPERATIONS: Final = "/livez|/readyz|/startupz|/metrics|/docs|/redoc|/openapi.json"
 WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 

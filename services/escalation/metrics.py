@@ -6,15 +6,18 @@ from typing import Final, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.escalation.decisions import NO_TIER, OUTCOMES, Reason
+from services.escalation.decisions import NO_TIER, NO_TRACK, OUTCOMES, Reason
 from shared.divisions import Tier
+from shared.events import Track
 from shared.telemetry import Labels
 
 TIERS: Final = (*Tier, NO_TIER)
+TRACKS: Final = (*get_args(Track), NO_TRACK)
 HOURS: Final = (1, 4, 24)
 
 LABELS: Final[Labels] = {
     "tier": TIERS,
+    "track": TRACKS,
     "action": OUTCOMES,
     "reason": get_args(Reason),
     "hours": tuple(map(str, HOURS)),
@@ -24,11 +27,12 @@ LABELS: Final[Labels] = {
 OPEN = Gauge("casegrid_escalation_open_cases", "Open cases", ["tier"])
 SOON = Gauge(
     "casegrid_escalation_due_within_hour", "Open cases whose earliest promise is due within 1 h",
-    ["tier"],
+    ["tier", "track"],
 )  # fmt: skip
 OVERDUE = Gauge(
-    "casegrid_escalation_overdue_cases", "Open cases with a promise past its minute", ["tier"]
-)
+    "casegrid_escalation_overdue_cases", "Open cases with a promise past its minute",
+    ["tier", "track"],
+)  # fmt: skip
 OLDEST_OVERDUE = Gauge(
     "casegrid_escalation_overdue_oldest_seconds",
     "How long the promise that is overdue longest has been, in promise time; 0: none",

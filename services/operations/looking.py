@@ -249,9 +249,9 @@ async def of_escalation(tx: Transaction, place: Place, rows: Rows) -> None:
     now = place.settings.clock().now()
     rows.due_next = await armed.earliest(tx)
     hour = minute_of(now + timedelta(hours=1))
-    by_tier = await figures.due_by_tier(tx, minute_of(now), hour)
-    rows.overdue = sum(row.overdue for row in by_tier)
-    rows.soon = sum(row.soon for row in by_tier)
+    due = await figures.due(tx, minute_of(now), hour)
+    rows.overdue = sum(row.overdue for row in due)
+    rows.soon = sum(row.soon for row in due)
     rows.unanswered = await figures.open_orders(tx)
     rows.oldest_order = await orders.oldest_seconds(tx)
 

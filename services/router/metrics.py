@@ -11,9 +11,12 @@ from shared.divisions import CITY, LADDER
 from shared.events import Stage, Track
 from shared.telemetry import Labels
 
+NO_TRACK: Final = "unknown"
+"""Of promotions that were counted before they were counted by track."""
+
 LABELS: Final[Labels] = {
     "tier": (*LADDER, CITY),
-    "track": get_args(Track),
+    "track": (*get_args(Track), NO_TRACK),
     "stage": get_args(Stage),
     "queue": WAITS_FOR,
     "action": ("promote", "supervise"),
@@ -22,7 +25,9 @@ LABELS: Final[Labels] = {
 OPEN = Gauge(
     "casegrid_router_open_cases", "Open cases, by tier, track and stage", ["tier", "track", "stage"]
 )
-PROMOTED = Gauge("casegrid_router_promoted_cases", "Promotions out of a tier, ever", ["tier"])
+PROMOTED = Gauge(
+    "casegrid_router_promoted_cases", "Promotions out of a tier, ever", ["tier", "track"]
+)
 WAIT = Gauge(WAITING, "Cases in a stuck queue, by queue and tier", ["queue", "tier"])
 WAIT_AGE = Gauge(
     WAITING_AGE, "How long the oldest waits there, in promise time; 0: none", ["queue", "tier"]

@@ -30,12 +30,14 @@ casegrid_router_open_cases{tier="grid",track="consult",stage="assigned"} 2
 casegrid_router_open_cases{tier="grid",track="service",stage="signed"} 1
 casegrid_router_open_cases{tier="city",track="service",stage="registered"} 4
 # TYPE casegrid_router_promoted_cases gauge
-casegrid_router_promoted_cases{tier="grid"} 7
+casegrid_router_promoted_cases{tier="grid",track="service"} 5
+casegrid_router_promoted_cases{tier="grid",track="consult"} 2
 """
 ESCALATION = """
 # TYPE casegrid_escalation_overdue_cases gauge
-casegrid_escalation_overdue_cases{tier="grid"} 2
-casegrid_escalation_overdue_cases{tier="none"} 1
+casegrid_escalation_overdue_cases{tier="grid",track="service"} 1
+casegrid_escalation_overdue_cases{tier="grid",track="unknown"} 1
+casegrid_escalation_overdue_cases{tier="none",track="consult"} 1
 # TYPE casegrid_escalation_orders counter
 casegrid_escalation_orders_total{action="supervise",tier="district"} 5
 casegrid_escalation_orders_total{action="supervise",tier="street"} 1

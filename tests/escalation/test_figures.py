@@ -5,19 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
 import pytest
 from prometheus_client import REGISTRY
 
 from services.escalation.__main__ import SERVICE
-from services.escalation.decisions import Armed, first_due
+from services.escalation.decisions import NO_TRACK, Armed, first_due
 from services.escalation.handlers import SWEEP, handle, show_figures, sweep_once
+from services.escalation.metrics import TRACKS
 from services.escalation.store import armed
 from shared import tally
 from shared.clock import Clock, wall
 from shared.divisions import Tier
-from shared.events import CaseSnapshot
+from shared.events import CaseSnapshot, Track
 from shared.postgres import Pool, Transaction
 from shared.service import Process
 from shared.settings import Settings
@@ -49,25 +51,35 @@ def by_tier(name: str) -> dict[str, float]:
     return {tier: n for tier in tiers if (n := gauge(name, tier=tier))}
 
 
+def by_both(name: str) -> dict[tuple[str, str], float]:
+    """A gauge by tier and track, without zeros."""
+    each = [(tier or "none", track) for tier in TIERS for track in TRACKS]
+    return {one: n for one in each if (n := gauge(name, tier=one[0], track=one[1]))}
+
+
 def minute(then: datetime) -> int:
     return int(then.timestamp()) // 60
 
 
 def expected(
     cases: list[Armed], now: datetime
-) -> tuple[Counter[str], Counter[str], Counter[str], dict[str, float]]:
+) -> tuple[Counter[str], Counter[tuple[str, str]], Counter[tuple[str, str]], dict[str, float]]:
     """Open, due within the hour, overdue, and how long the oldest is, each case looked at."""
     there = [one for one in cases if one.open]
-    dues = [(one.tier or "none", minute(due)) for one in there if (due := first_due(one))]
+    dues = [
+        ((one.tier or "none", one.track or NO_TRACK), minute(due))
+        for one in there
+        if (due := first_due(one))
+    ]
     this, later = minute(now), minute(now + timedelta(hours=1))
     return (
         Counter(one.tier or "none" for one in there),
-        Counter(tier for tier, due in dues if this <= due < later),
-        Counter(tier for tier, due in dues if due < this),
+        Counter(each for each, due in dues if this <= due < later),
+        Counter(each for each, due in dues if due < this),
         {
             tier: now.timestamp() - (min(old) + 1) * 60
-            for tier in {tier for tier, _ in dues}
-            if (old := [due for one, due in dues if one == tier and due < this])
+            for tier in {tier for (tier, _), _ in dues}
+            if (old := [due for (one, _), due in dues if one == tier and due < this])
         },
     )
 
@@ -81,7 +93,8 @@ def any_case(rng: random.Random, seq: int) -> CaseSnapshot:
     ]
     stage = "closed" if rng.random() < 0.2 else "signed"
     running = rng.sample(clocks, rng.randrange(0, 4))
-    return case(*running, stage=stage, tier=rng.choice(TIERS))
+    track = rng.choice(get_args(Track))
+    return case(*running, stage=stage, tier=rng.choice(TIERS), track=track)
 
 
 async def test_the_gauges_are_exact_after_random_work(tx: Transaction) -> None:
@@ -103,12 +116,32 @@ async def test_the_gauges_are_exact_after_random_work(tx: Transaction) -> None:
         await show_figures(tx, now)
         assert (
             by_tier("open_cases"),
-            by_tier("due_within_hour"),
-            by_tier("overdue_cases"),
+            by_both("due_within_hour"),
+            by_both("overdue_cases"),
             by_tier("overdue_oldest_seconds"),
         ) == expected(cases, now)
         assert gauge("orders_unanswered") == await tx.fetchval("select count(*) from orders")
     assert gauge("orders_unanswered") > 0
+
+
+async def test_what_an_older_version_armed_is_counted_once_all_the_same(tx: Transaction) -> None:
+    """It has no track, and neither has its count; nor what that version takes away again."""
+    due = f"{minute(at(HOUR)):010d}/grid"
+    await handle(batch(heard(1, case(tier_clock(due=HOUR)))), tx, at(0))
+    await tx.execute("update armed set track = null")
+    await tx.execute("update tally_deltas set key = $1 where name = 'due'", due)
+    await show_figures(tx, at(3 * HOUR))
+    assert by_both("overdue_cases") == {("grid", NO_TRACK): 1}
+    assert gauge("overdue_oldest_seconds", tier="grid") == 2 * 3600 - 60
+    await handle(batch(heard(2, case(tier_clock(due=HOUR)))), tx, at(0))
+    await show_figures(tx, at(3 * HOUR))
+    assert by_both("overdue_cases") == {("grid", "service"): 1}
+
+    # An older version closes it meanwhile: it takes away what it would have counted.
+    await tx.execute("insert into tally_deltas (name, key, n) values ('due', $1, -1)", due)
+    await show_figures(tx, at(3 * HOUR))
+    assert sum(by_both("overdue_cases").values()) == 0
+    assert by_tier("overdue_oldest_seconds") == {}
 
 
 async def test_minutes_that_came_to_nothing_are_forgotten(tx: Transaction) -> None:

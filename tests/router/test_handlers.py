@@ -570,7 +570,7 @@ async def test_a_case_nobody_touches_climbs_by_orders_step_by_step(
     counts = await rows(
         pool, "select key, sum(n)::int from tally_deltas where name = 'promoted' group by key"
     )
-    assert dict(counts) == {"grid": 1, "community": 1, "street": 1}
+    assert dict(counts) == {"grid/service": 1, "community/service": 1, "street/service": 1}
 
 
 async def test_an_order_about_nobody_is_passed_over_or_parked(pool: Pool, router: Router) -> None:
@@ -675,7 +675,7 @@ async def the_counts_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case])
     expected: Counter[tuple[str, str]] = Counter()
     for case in found.values():
         for tier, n in case.promotions.items():
-            expected["promoted", tier] += n
+            expected["promoted", f"{tier}/{case.track}"] += n
         if case.is_open:
             expected["queue", f"{case.holder}/{case.stage}"] += 1
             expected["open", f"{case.tier or CITY}/{case.track}/{case.stage}"] += 1

@@ -15,7 +15,13 @@ from services.escalation.decisions.armed import (
     next_of,
 )
 from services.escalation.decisions.asking import asked, commanded
-from services.escalation.decisions.figures import NO_TIER, counted_as, first_due, minute_of
+from services.escalation.decisions.figures import (
+    NO_TIER,
+    NO_TRACK,
+    counted_as,
+    first_due,
+    minute_of,
+)
 from services.escalation.decisions.forecast import (
     OUTCOMES,
     Breaks,
@@ -53,6 +59,7 @@ __all__ = [
     "MOST_PUSHES",
     "MOST_REMINDERS",
     "NO_TIER",
+    "NO_TRACK",
     "OUTCOMES",
     "PATIENCE",
     "RISES_AFTER",

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.divisions import Tier
-from shared.events import CaseSnapshot, ClockSnapshot, Milliseconds, OnBreach, Order
+from shared.events import CaseSnapshot, ClockSnapshot, Milliseconds, OnBreach, Order, Track
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 CLOSED: Final = frozenset({"closed", "handed_off"})
@@ -77,7 +77,8 @@ class Accused(NamedTuple):
 class Armed(NamedTuple):
     """What escalation keeps of a case. `said` is the last seq of its orders.
 
-    `traceparent`: the trace of the snapshot that armed it, which its orders carry on.
+    `traceparent`: the trace of the snapshot that armed it, which its orders carry on. `track` is
+    not known of a case that an older version armed, until it is heard of again.
     """
 
     case_id: UUID
@@ -93,6 +94,7 @@ class Armed(NamedTuple):
     given: tuple[Given, ...] = ()
     said: int = 0
     traceparent: str | None = None
+    track: Track | None = None
 
     @property
     def accused(self) -> Accused:
@@ -137,6 +139,7 @@ def arm(before: Armed | None, news: News) -> Armed:
         given=(*given.values(), *stopped),
         said=before.said if before else 0,
         traceparent=news.traceparent if is_open else None,
+        track=case.track,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Final
 from services.escalation.decisions.armed import Armed, moment
 
 NO_TIER: Final = "none"
+NO_TRACK: Final = "unknown"
+"""Of cases that an older version armed, until they are heard of again."""
 
 
 def first_due(armed: Armed) -> datetime | None:
@@ -23,11 +25,15 @@ def minute_of(at: datetime) -> str:
 
 
 def counted_as(armed: Armed | None) -> Sequence[tuple[str, str]]:
-    """Under which (name, key) of the tally a case counts: open by tier, due by minute and tier."""
+    """Under which (name, key) of the tally a case counts: open by tier, and when what is due.
+
+    A minute, tier and track; what an older version counted has no track, and is taken away so.
+    """
     if armed is None or not armed.open:
         return ()
     tier = armed.tier or NO_TIER
     due = first_due(armed)
     if due is None:
         return (("open", tier),)
-    return ("open", tier), ("due", f"{minute_of(due)}/{tier}")
+    track = f"/{armed.track}" if armed.track else ""
+    return ("open", tier), ("due", f"{minute_of(due)}/{tier}{track}")

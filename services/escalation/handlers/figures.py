@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import product
 from typing import get_args
 
 from prometheus_client import Gauge
 
-from services.escalation.decisions import Reason, minute_of
+from services.escalation.decisions import NO_TRACK, Reason, minute_of
 from services.escalation.metrics import (
     OLDEST_OVERDUE,
     OPEN,
     OVERDUE,
     SOON,
     TIERS,
+    TRACKS,
     UNACKNOWLEDGED,
     UNANSWERED,
     UNFIRED,
@@ -51,9 +53,12 @@ async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> No
     show(OPEN, TIERS, {key: n for (name, key), n in counts.items() if name == "open"})
     reasons = {key: n for (name, key), n in counts.items() if name == "notices"}
     show(UNACKNOWLEDGED, get_args(Reason), reasons)
-    due = await figures.due_by_tier(tx, minute_of(now), minute_of(now + timedelta(hours=1)))
-    show(SOON, TIERS, {row.tier: row.soon for row in due})
-    show(OVERDUE, TIERS, {row.tier: row.overdue for row in due})
+    due = await figures.due(tx, minute_of(now), minute_of(now + timedelta(hours=1)))
+    counted = {(row.tier, row.track or NO_TRACK): row for row in due}
+    for each in product(TIERS, TRACKS):
+        row = counted.get(each)
+        SOON.labels(*each).set(row.soon if row else 0)
+        OVERDUE.labels(*each).set(row.overdue if row else 0)
     show(OLDEST_OVERDUE, TIERS, {row.tier: seconds_since(row.oldest, now) for row in due})
     UNHEEDED.set(await notices.unheeded(tx))
     UNANSWERED.set(await figures.open_orders(tx))

@@ -30,7 +30,7 @@ async def load(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, Armed]:
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent, accused_office, owner_offices
+               clocks, given, order_seq, traceparent, accused_office, owner_offices, track
         from armed where case_id = any($1::uuid[]) order by case_id for update
         """,
         case_ids,
@@ -43,7 +43,7 @@ async def find(tx: Transaction, case_id: UUID) -> Armed | None:
     row = await tx.fetchrow(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent, accused_office, owner_offices
+               clocks, given, order_seq, traceparent, accused_office, owner_offices, track
         from armed where case_id = $1
         """,
         case_id,
@@ -58,13 +58,13 @@ async def for_census(
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at,
-               promotes_at, supervises_at, reminds_at
+               clocks, given, order_seq, traceparent, accused_office, owner_offices, track,
+               next_at, promotes_at, supervises_at, reminds_at
         from armed where case_id = any($1::uuid[])
         union all
         (select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-                clocks, given, order_seq, traceparent, accused_office, owner_offices, next_at,
-                promotes_at, supervises_at, reminds_at
+                clocks, given, order_seq, traceparent, accused_office, owner_offices, track,
+                next_at, promotes_at, supervises_at, reminds_at
          from armed
          where open and case_id > $2 and case_id <= $3 and not case_id = any($1::uuid[])
          order by case_id limit $4)
@@ -89,7 +89,7 @@ async def take_due(tx: Transaction, now: datetime, limit: int) -> list[Armed]:
     rows = await tx.fetch(
         """
         select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division, open,
-               clocks, given, order_seq, traceparent, accused_office, owner_offices
+               clocks, given, order_seq, traceparent, accused_office, owner_offices, track
         from armed where next_at <= $1 order by next_at limit $2 for update skip locked
         """,
         now,
@@ -112,12 +112,13 @@ async def insert(tx: Transaction, new: Sequence[Armed]) -> set[UUID]:
         """
         insert into armed (case_id, epoch, seq, changed_at, started_at, tier, holder,
                            accused_division, open, clocks, given, next_at, traceparent,
-                           accused_office, owner_offices, promotes_at, supervises_at, reminds_at)
+                           accused_office, owner_offices, promotes_at, supervises_at, reminds_at,
+                           track)
         select * from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[],
                              $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bool[],
                              $10::json[], $11::json[], $12::timestamptz[], $13::text[],
                              $14::text[], $15::json[], $16::timestamptz[], $17::timestamptz[],
-                             $18::timestamptz[])
+                             $18::timestamptz[], $19::text[])
         on conflict do nothing returning case_id
         """,
         *columns(new),
@@ -135,14 +136,14 @@ async def update(tx: Transaction, changed: Sequence[Armed]) -> None:
             open = n.open, clocks = n.clocks, given = n.given, next_at = n.next_at,
             traceparent = n.traceparent, accused_office = n.accused_office,
             owner_offices = n.owner_offices, promotes_at = n.promotes_at,
-            supervises_at = n.supervises_at, reminds_at = n.reminds_at
+            supervises_at = n.supervises_at, reminds_at = n.reminds_at, track = n.track
         from unnest($1::uuid[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[],
                     $6::text[], $7::text[], $8::text[], $9::bool[], $10::json[], $11::json[],
                     $12::timestamptz[], $13::text[], $14::text[], $15::json[],
-                    $16::timestamptz[], $17::timestamptz[], $18::timestamptz[])
+                    $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::text[])
             as n (case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division,
                   open, clocks, given, next_at, traceparent, accused_office, owner_offices,
-                  promotes_at, supervises_at, reminds_at)
+                  promotes_at, supervises_at, reminds_at, track)
         where a.case_id = n.case_id
         """,
         *columns(changed),
@@ -201,6 +202,7 @@ def columns(cases: Sequence[Armed]) -> tuple[list[object], ...]:
         [a.accused_office for a in cases],
         [offices_packed(a.clocks) for a in cases],
         *foreseen_columns(cases),
+        [a.track for a in cases],
     )
 
 
@@ -250,6 +252,7 @@ def armed_of(row: asyncpg.Record) -> Armed:
         given_of(given) if given else (),
         row["order_seq"],
         row["traceparent"],
+        row["track"],
     )
 
 

@@ -77,7 +77,7 @@ async def page(
             from (
                 select case_id, epoch, seq, changed_at, started_at, tier, holder, accused_division,
                        open, clocks, given, order_seq, traceparent, accused_office, owner_offices,
-                       due_at
+                       track, due_at
                 from armed
                 where due_at <= $1 and (due_at, holder collate "C", case_id) > ($2, $3, $4)
                   and holder collate "C" >= $5 and holder collate "C" < $6

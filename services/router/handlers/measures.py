@@ -13,6 +13,7 @@ from services.router.handlers.policies import Policies
 from services.router.metrics import (
     BLOCKED_NOW,
     CALENDAR_LEFT,
+    NO_TRACK,
     OPEN,
     POLICY,
     PROMOTED,
@@ -41,7 +42,8 @@ async def measure(tx: Transaction, policies: Policies, now: datetime) -> None:
         if name == "open":
             OPEN.labels(*key.split("/")).set(n)
         else:
-            PROMOTED.labels(key).set(n)
+            tier, _, track = key.partition("/")
+            PROMOTED.labels(tier, track or NO_TRACK).set(n)
     await measure_waiting(tx, now)
     BLOCKED_NOW.set(await store.blocked.count(tx))
     POLICY.set(policies.newest)

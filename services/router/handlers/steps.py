@@ -184,7 +184,7 @@ class Steps:
         for step in self.taken:
             deltas.update(tallied(step.before, step.changed.case))
             if step.changed.event == "promoted" and step.before is not None:
-                deltas["promoted", str(step.before.tier)] += 1
+                deltas["promoted", f"{step.before.tier}/{step.before.track}"] += 1
         return deltas
 
 
