@@ -18,7 +18,8 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -263,10 +264,11 @@ class Around:
             route = getattr(scope.get("route"), "path", "(none)")
             seconds = time.perf_counter() - started
             method = scope["method"] if scope["method"] in telemetry.METHODS else telemetry.OTHER
-            lines.tell_request(method, route, status, seconds, traces.id_of(trace))
+            id_ = traces.id_of(trace)
+            lines.tell_request(method, route, status, seconds, id_)
             self.end(span, method, route, status)
             telemetry.REQUESTS.labels(route, method, str(status)).inc()
-            telemetry.REQUEST_SECONDS.labels(route).observe(seconds)
+            telemetry.REQUEST_SECONDS.labels(route).observe(seconds, {"trace_id": id_})
 
     def traced(self, scope: Scope) -> tuple[str, traces.Span | None]:
         """The trace of a request, put into its scope; and its span, if spans are recorded."""
@@ -420,14 +422,18 @@ async def readyz(request: Request) -> Response:
 
 @operations.get("/metrics", summary="Prometheus metrics", include_in_schema=True)
 async def metrics(request: Request) -> Response:
-    """The text format of Prometheus."""
+    """The text format of Prometheus; as OpenMetrics, if that is asked for, with exemplars.
+
+    An exemplar is the trace id of one request of each duration, to be looked up in the log.
+    """
     process = process_of(request)
     telemetry.POOL_IN_USE.set(process.pool.get_size() - process.pool.get_idle_size())
     telemetry.POOL_SIZE.set(process.pool.get_size())
     telemetry.POOL_LIMIT.set(process.pool.get_max_size())
     status, _ = await readiness(process)
     telemetry.READY.set(READY[status])
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    write, media_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(write(REGISTRY), media_type=media_type)
 
 
 def create_app(process: Process, routes: APIRouter | None) -> Around:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from prometheus_client import REGISTRY
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from shared import outbox
 from shared.clock import wall
@@ -63,6 +64,24 @@ async def test_a_method_that_is_made_up_is_no_series(app: httpx.AsyncClient) -> 
     await app.request("PROPFIND", "/heard")
     after = sum(shown("http_requests_total", route=one, **labels) for one in ("/heard", "(none)"))
     assert after == before + 1
+
+
+async def test_who_asks_for_openmetrics_finds_a_trace_to_look_up(app: httpx.AsyncClient) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await app.get("/heard", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    plain = await app.get("/metrics")
+    assert "trace_id" not in plain.text
+    asked = await app.get(
+        "/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"}
+    )
+    assert asked.headers["content-type"].startswith("application/openmetrics-text")
+    families = {one.name: one for one in text_string_to_metric_families(asked.text)}
+    found = {
+        sample.exemplar.labels["trace_id"]
+        for sample in families["casegrid_http_request_seconds"].samples
+        if sample.labels["route"] == "/heard" and sample.exemplar
+    }
+    assert trace in found
 
 
 async def test_the_outbox_shows_its_depth_and_the_age_of_its_oldest(process: Process) -> None:
