@@ -121,7 +121,8 @@ COUNTS: Mapping[str, tuple[str, ...]] = {
     ),
     "escalation": (
         "select 'open', 'grid', $n",
-        "select 'due', lpad(n::text, 10, '0') || '/grid/service', 1 from generate_series(1, $n / 10) n",
+        "select 'due', lpad(n::text, 10, '0') || '/grid/service', 1"
+        " from generate_series(1, $n / 10) n",
         "select 'notices', 'reminder', $n",
     ),
     "analytics": (),
