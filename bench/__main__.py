@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench import capacity as capacities
 from bench import city as city_run
+from bench import lateness as late
 from bench import lives as living
 from bench import overload as overloading
 from bench import overload_report, report
@@ -174,6 +175,35 @@ def capacity(
             raise typer.Exit(2) from wrong
     capacities.write_page()
     typer.echo("docs/capacity.md is written")
+
+
+@app.command()
+def lateness(
+    rate: Annotated[float, typer.Option(min=1, help="petitions a second")] = 50.0,
+    seconds: Annotated[float, typer.Option(min=10, max=3600)] = 120.0,
+    speed: Annotated[float, typer.Option(min=1, help="of promise time")] = 720.0,
+    data: Annotated[Path, typer.Option(help="where the run keeps its files")] = Path(
+        ".casegrid/bench-lateness"
+    ),
+) -> None:
+    """How late broken promises are found while petitions keep coming and nobody works.
+
+    Starts a stack of its own with promise time sped up, so that hours become seconds. The exit code
+    is 1 if fewer than 99 of 100 broken promises were found within a second of the wall.
+
+    Example:
+
+        python -m bench lateness --rate 50
+    """
+    console = Console(width=None if Console().is_terminal else 160)
+    try:
+        found = late.run(data.resolve(), rate, seconds, speed, console)
+    except (AlreadyRuns, CannotFetch, CommandFailed, DidNotStart, PortTaken) as wrong:
+        Console(stderr=True).print(str(wrong), style="red", markup=False)
+        raise typer.Exit(2) from wrong
+    late.show(found, console)
+    if not found.kept:
+        raise typer.Exit(1)
 
 
 @app.command()
