@@ -184,9 +184,9 @@ async def contents(pool: Pool) -> dict[str, list[str]]:
 
 
 async def cases(pool: Pool) -> dict[UUID, Case]:
-    """Every case as it stands."""
+    """Every case as it stands, in an order of no chance."""
     async with pool.acquire() as connection:
-        rows = await connection.fetch("select doc from cases")
+        rows = await connection.fetch("select doc from cases order by case_id")
     found = [case_of(row["doc"]) for row in rows]
     return {case.id: case for case in found}
 

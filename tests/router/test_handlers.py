@@ -639,7 +639,7 @@ class Days:
             assert isinstance(answer, Answer)
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[2, 3])
 async def days(request: pytest.FixtureRequest, pool: Pool, policies: Policies) -> Days:
     """A hundred random steps on ten cases."""
     passed = Days(pool, policies, request.param)
