@@ -37,9 +37,15 @@ MARKED_BY = {
 }
 
 
+LONGEST_FIRST = ("faults", "simulation", "journeys", "deploy", "shared")
+"""Two processes share the files: whoever is ready takes the next one, so short ones come last."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the servers it uses, so that nobody does it by hand."""
+    """Mark each test by the servers it uses, so that nobody does it by hand; the longest first."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
         for mark, fixtures in MARKED_BY.items():
