@@ -44,9 +44,6 @@ sim: $(VENV)/.ready  ## ten thousand simulated worlds, resumable; SEED=4711 tell
 chaos: $(VENV)/.ready  ## kill, freeze and cut real processes under load, nothing may be lost or doubled; ARGS=--list names it all
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-alerts: $(VENV)/.ready  ## break a running city in one place at a time; Prometheus must say exactly that (five minutes)
-	@CASEGRID_LIVE_ALERTS=1 $(BIN)/pytest -q tests/journeys/test_alerts_live.py
-
 bench: $(VENV)/.ready  ## petitions per second, accepted to counted, beside the raw limit of this machine
 	$(BIN)/python -m bench $(ARGS)
 
@@ -58,4 +55,4 @@ lock: $(VENV)/.ready  ## renew requirements.lock and those of the image from pyp
 clean:  ## remove the environment and all local data
 	rm -rf $(VENV) .casegrid .test-cache
 
-.PHONY: help setup run check test sim chaos alerts bench lock clean
+.PHONY: help setup run check test sim chaos bench lock clean

@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 import pytest
 import uvicorn
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
@@ -57,6 +58,12 @@ async def as_kept(pool: Pool) -> list[tuple[bool, bool, int]]:
 def settings(dsn: str, **changes: object) -> Settings:
     """A process that pushes as these say."""
     return Settings.model_validate({"database_url": dsn, **changes})
+
+
+def pushed() -> float:
+    """How many arrived, ever."""
+    name = "casegrid_escalation_notices_pushed_total"
+    return REGISTRY.get_sample_value(name, {"result": "arrived"}) or 0.0
 
 
 def way(dsn: str, **changes: object) -> pushing.Send:
@@ -119,8 +126,10 @@ async def test_a_notice_is_posted_once_under_its_id_and_says_no_more_than_the_li
     await posted(pool, IDS)
     async with listening(Endpoint()) as endpoint:
         send = way(escalation_dsn, push_url=endpoint.url, push_token=TOKEN)
+        before = pushed()
         assert await push_once(pool, send, wall()) == (3, 3)
         assert await push_once(pool, send, wall() + timedelta(days=1)) == (0, 0)
+        assert pushed() == before + 3
     assert {headers["idempotency-key"] for headers, _ in endpoint.came} == set(map(str, IDS))
     assert {headers["authorization"] for headers, _ in endpoint.came} == {f"Bearer {TOKEN}"}
     one = next(said for _, said in endpoint.came if said["id"] == str(IDS[0]))

@@ -13,7 +13,13 @@ from prometheus_client import REGISTRY
 from starlette.types import Message
 
 from services.intake.__main__ import SERVICE
-from services.intake.handlers.loops import intake_of, look_behind, open_intake, tend_door
+from services.intake.handlers.loops import (
+    intake_of,
+    look_behind,
+    measure,
+    open_intake,
+    tend_door,
+)
 from services.intake.handlers.petitions import ROWS
 from shared.divisions import CITY
 from shared.http import create_app
@@ -63,6 +69,11 @@ def refused(reason: str) -> float:
     """How many were refused for this reason."""
     name = "casegrid_intake_refused_total"
     return REGISTRY.get_sample_value(name, {"reason": reason}) or 0.0
+
+
+def shown(name: str) -> float:
+    """What a gauge of intake shows."""
+    return REGISTRY.get_sample_value(f"casegrid_intake_{name}") or 0.0
 
 
 async def status_unread(process: Process) -> int:
@@ -199,6 +210,8 @@ async def test_what_lies_unread_stops_the_next_and_nobody_who_asks(
     for _ in range(2):
         await hand_in(client)
     await look_behind(process)
+    await measure(process)
+    assert (shown("unread"), shown("unread_age_seconds") > 0) == (3, True)
     assert "wait to be read" in str(
         refusal(await client.post("/petitions", json=petition()), 503)["detail"]
     )
@@ -231,3 +244,8 @@ async def test_the_door_learns_only_from_groups_that_were_full(
     await hand_in(client)
     await tend_door(process)
     assert intake_of(process).door.rate is None
+    assert shown("carried_rate") == 0
+    intake_of(process).door.rate = 50.0
+    await tend_door(process)
+    assert shown("carried_rate") == intake_of(process).door.rate
+    assert shown("carried_rate") > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.router.__main__ import SERVICE, recount
 from services.router.decisions.stuck import waits
@@ -34,12 +35,25 @@ async def counts(pool: Pool) -> dict[tuple[str, str], int]:
         return await tally.counts(connection, ["waiting"])
 
 
-async def the_queues_are_right(pool: Pool) -> None:
+def told() -> list[float]:
+    """How many cases and how many counts were set right, ever."""
+    names = ("mended", "recounted")
+    found = [REGISTRY.get_sample_value(f"casegrid_router_waiting_{one}_total") for one in names]
+    return [value or 0.0 for value in found]
+
+
+async def wrong(pool: Pool) -> set[tuple[object, ...]]:
+    """What waits and is not kept, and what is kept and does not wait."""
     found = await cases(pool)
     expected = {(case.id, *wait) for case in found.values() for wait in waits(case)}
     async with pool.acquire() as connection:
         rows = await connection.fetch("select case_id, queue, tier, since from waiting")
-    assert {tuple(row) for row in rows} == expected
+    return {tuple(row) for row in rows} ^ expected
+
+
+async def the_queues_are_right(pool: Pool) -> None:
+    found = await cases(pool)
+    assert await wrong(pool) == set()
     await the_counts_are_those_of_the_cases(pool, found)
 
 
@@ -49,6 +63,7 @@ async def test_what_an_older_version_left_is_set_right(
 ) -> None:
     days = Days(pool, policies, seed)
     await days.pass_(20)
+    before = told()
     async with transaction(pool) as tx:
         # It says nothing of what comes and goes: of some no row, of some an old one, no count.
         await tx.execute(
@@ -68,8 +83,12 @@ async def test_what_an_older_version_left_is_set_right(
             """
         )
     await recount(process)
+    left = await wrong(pool)
     await walked(pool, policies)
     await the_queues_are_right(pool)
+    mended, recounted = (now - then for now, then in zip(told(), before, strict=True))
+    assert (mended > 0) == bool(left)
+    assert recounted > 0
 
 
 async def test_a_recount_is_right_while_cases_come_and_counts_are_folded(

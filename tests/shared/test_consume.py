@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from deploy.local.postgres import SUPERUSER, Postgres
 from shared import hearing
@@ -103,6 +105,9 @@ async def test_weather_is_waited_out_and_nothing_is_heard_twice(process: Process
 
 async def test_of_two_that_believe_to_be_at_the_same_place_one_is_fenced(process: Process) -> None:
     """A zombie's transaction fails, and it goes on from where the other one was."""
+    of = {"topic": Topic.INTAKE.value}
+    fenced = partial(REGISTRY.get_sample_value, "casegrid_batches_fenced_total", of)
+    before = fenced() or 0
     async with process.pool.acquire() as tx:
         await hearing.advance(tx, Topic.INTAKE, {LANE: 0}, {LANE: 0})
     moved = asyncio.Event()
@@ -119,6 +124,7 @@ async def test_of_two_that_believe_to_be_at_the_same_place_one_is_fenced(process
         task = group.create_task(consume(process, Topic.INTAKE, slow))
         await until_heard(process, ONE, [3, 4])
         task.cancel()
+    assert fenced() == before + 1
 
 
 async def test_two_processes_share_a_topic_and_hear_each_event_once(process: Process) -> None:

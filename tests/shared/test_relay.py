@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared import kafka, outbox, postgres, telemetry
 from shared.events import Topic
@@ -115,6 +117,9 @@ async def test_a_refused_lane_is_told_until_it_is_carried_again(process: Process
     async with transaction(process.pool) as tx:
         await enqueue(tx, (ONE, 1, TOO_LARGE), (ONE, 2), (TWO, 1))
     before = counted(Topic.INTAKE)
+    why_not = {"reason": "MessageSizeTooLargeError"}
+    refused = partial(REGISTRY.get_sample_value, "casegrid_lanes_refused_total", why_not)
+    refused_before = refused() or 0
 
     async def why() -> str | None:
         return process.health.reasons.get(name)
@@ -128,6 +133,7 @@ async def test_a_refused_lane_is_told_until_it_is_carried_again(process: Process
         task.cancel()
     assert await said(process.settings) == {ONE: [2], TWO: [1]}
     assert 0 < counted(Topic.INTAKE) - before < 2_000
+    assert (refused() or 0) > refused_before
 
 
 async def test_without_an_answer_nothing_is_deleted(tx: Transaction, settings: Settings) -> None:
