@@ -18,6 +18,7 @@ from deploy.local.jars import VERSION
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from tests.deploy.containers import (
+    ENVIRONMENT,
     Beside,
     Container,
     all_of_them,
@@ -36,7 +37,8 @@ def as_compose_reads_it(project: Path, file: Path = FILE) -> "subprocess.Complet
     """The file after its own program checked it against the specification's schema."""
     make(project / SECRETS)
     return subprocess.run(
-        [COMPOSE, "--project-directory", project, "--file", file, "config", "--format", "json"],
+        [COMPOSE, "--project-directory", project, "--file", file, "--profile", "operator",
+         "config", "--format", "json"],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
@@ -88,6 +90,21 @@ def test_every_variable_is_one_that_a_service_reads(ours: list[Container]) -> No
     assert {one.name: one.unknown() for one in ours if one.unknown()} == {}
     strange = Container("strange", (), {"CASEGRID_KAFKA_BOOTSTRAPS": "x"})
     assert strange.unknown() == {"CASEGRID_KAFKA_BOOTSTRAPS"}
+
+
+def test_the_operator_is_told_where_each_service_answers_and_waits_for_none(
+    services: dict[str, Any],
+) -> None:
+    operator = services["operator"]
+    assert operator["profiles"] == ["operator"]
+    assert not operator.get("depends_on")
+    port = ENVIRONMENT["CASEGRID_PORT"]
+    for name in SERVICES:
+        assert name in services
+        told = operator["environment"]
+        assert told[f"CASEGRID_{name.upper()}_URL"] == f"http://{name}:{port}"
+        own = services[name]["environment"]["CASEGRID_DATABASE_URL"]
+        assert told[f"CASEGRID_{name.upper()}_DATABASE_URL"] == own
 
 
 def test_our_containers_write_nothing_and_may_nothing(services: dict[str, Any]) -> None:
