@@ -44,7 +44,7 @@ def backup(
 
     What was accepted after the backup is lost by a restore. Where that must not be, PostgreSQL
     itself archives its log: a base backup and the log give back any moment up to the last one
-    (CloudNativePG does it with `backup.barmanObjectStore`; docs/operations.md says how by hand).
+    (CloudNativePG does it by its Barman Cloud plugin; docs/operations.md says how, by hand too).
     After that say `casegrid <service> restored` before the first start.
 
     Ends with 0 when all files are written and their hashes kept, else with 1 and without a folder.

@@ -234,10 +234,10 @@ def operates(container: Container, beside: Beside, urls: Mapping[str, str], fold
     assert {f"CASEGRID_{name.upper()}_URL" for name in SERVICES} <= told.keys()
     told |= {f"CASEGRID_{name.upper()}_URL": url for name, url in urls.items()}
 
-    def well(*words: str) -> bool:
+    def well(*words: str, **more: str) -> bool:
         done = subprocess.run(
             command(replace(container, words=words)),
-            env=environment(told), capture_output=True, text=True, timeout=120,
+            env=environment(told | more), capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         (folder / "operator.log").write_text(f"{words}\n{done.stdout}\n{done.stderr}")
         return done.returncode == 0
@@ -250,6 +250,9 @@ def operates(container: Container, beside: Beside, urls: Mapping[str, str], fold
     # Services run: it comes as far as that, and no further.
     assert not well("restore", str(folder / "backup"), "--yes", "--reason", "drill", "--by", "li")
     assert "stop all processes" in (folder / "operator.log").read_text()
+    # As it is said after a database went back by its own log.
+    own = {"CASEGRID_DATABASE_URL": told["CASEGRID_ROUTER_DATABASE_URL"]}
+    assert well("router", "restored", **own), (folder / "operator.log").read_text()
 
 
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|_KEY$")

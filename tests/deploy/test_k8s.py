@@ -38,6 +38,7 @@ from tests.servers import ROOT, free_port
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "city"
+RESTORE = OVERLAY.with_name("restore")
 VERSIONS = ("1.31", "1.37")
 """The oldest and the newest Kubernetes that the manifests are held against."""
 OF_OTHERS = {
@@ -125,7 +126,7 @@ def selects(selector: Manifest, labels: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("folder", [BASE, OVERLAY], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [BASE, OVERLAY, RESTORE], ids=lambda folder: folder.name)
 def test_kubernetes_knows_every_word(folder: Path, version: str) -> None:
     known = [one for one in rendered(folder) if group(one) not in OF_OTHERS]
     assert {group(one) for one in known} == {"", "apps", "batch", "policy", "networking.k8s.io"}
@@ -446,6 +447,33 @@ def test_a_database_has_room_for_every_process_and_a_second_server_has_each_comm
         assert archived["parameters"]["barmanObjectName"] in of("ObjectStore")
         backup = of("ScheduledBackup")[f"casegrid-db-{service}"]["spec"]
         assert backup["cluster"]["name"] == f"casegrid-db-{service}"
+
+
+def test_a_database_that_goes_back_keeps_its_name_reads_its_archive_and_writes_another() -> None:
+    """So its secret, its NetworkPolicies and its monitor are those that are there."""
+    restored = {
+        one["metadata"]["name"]: one["spec"]
+        for one in rendered(RESTORE)
+        if one["kind"] == "Cluster"
+    }
+    assert set(restored) == set(of("Cluster"))
+    for name, spec in restored.items():
+        recovery = spec["bootstrap"]["recovery"]
+        assert set(spec["bootstrap"]) == {"recovery"}
+        made = of("Cluster")[name]["spec"]
+        assert {key: recovery[key] for key in ("database", "owner")} == {
+            key: made["bootstrap"]["initdb"][key] for key in ("database", "owner")
+        }
+        (source,) = spec["externalClusters"]
+        assert source["name"] == recovery["source"]
+        (written,) = spec["plugins"]
+        read = source["plugin"]["parameters"]
+        assert source["plugin"]["name"] == written["name"] == made["plugins"][0]["name"]
+        assert read == {"barmanObjectName": "casegrid-backups", "serverName": name}
+        assert read["barmanObjectName"] in of("ObjectStore")
+        assert written["parameters"]["serverName"] == f"{name}-2"
+        same = spec.keys() - {"bootstrap", "externalClusters", "plugins"}
+        assert {key: spec[key] for key in same} == {key: made[key] for key in same}
 
 
 def containers(secrets: dict[tuple[str, str], str] | None = None) -> list[Container]:
