@@ -60,7 +60,7 @@ class Container:
         return self.name.endswith("operator")
 
 
-PLAIN_KAFKA = {
+ONE_BROKER = {
     "CASEGRID_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
     "CASEGRID_KAFKA_REPLICATION": "1",
     "CASEGRID_KAFKA_MIN_INSYNC": "1",
@@ -71,12 +71,13 @@ PLAIN_KAFKA = {
 class Beside:
     """The servers of this machine that stand for those of the deployment.
 
-    `kafka_settings` are those of the one broker here: it stands for three, and encrypts nothing.
+    `kafka_settings`: what the one broker here needs beside its address, where the deployment's are
+    three, and encrypt.
     """
 
     postgres: Postgres
     kafka: str
-    kafka_settings: Mapping[str, str] = field(default_factory=lambda: dict(PLAIN_KAFKA))
+    kafka_settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def told(self, container: Container, port: int) -> dict[str, str]:
         """The environment of a container, with the addresses of this machine."""

@@ -1,6 +1,7 @@
 """The manifests of Kubernetes, rendered as a cluster's own tool does, against rules of our own."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from shared.kafka import PARTITIONS, TOPIC_SETTINGS, create_topics
 from shared.settings import Settings
 from shared.telemetry import LAG_SECONDS
 from tests.deploy.containers import (
-    PLAIN_KAFKA,
+    ONE_BROKER,
     Beside,
     Container,
     all_of_them,
@@ -476,6 +477,49 @@ def test_a_database_that_goes_back_keeps_its_name_reads_its_archive_and_writes_a
         assert {key: spec[key] for key in same} == {key: made[key] for key in same}
 
 
+INSTALL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+
+
+def told_in(page: str, word: str) -> list[str]:
+    """The lines of the first block of commands of a page that says this."""
+    blocks = INSTALL.findall((ROOT / "docs" / page).read_text())
+    found: str = next(block for block in blocks if word in block)
+    return found.splitlines()
+
+
+def test_the_secrets_that_are_a_person_s_are_made_where_the_page_says_in_a_namespace() -> None:
+    lines = told_in("deploy.md", "create secret")
+    assert lines[0] == "kubectl apply -f deploy/k8s/base/namespace.yaml"
+    assert (BASE / "namespace.yaml").exists()
+    made = {(line.split()[6], key.split("=")[0]) for line in lines[1:]
+            for key in line.split("--from-literal=")[1:]}  # fmt: skip
+    (store,) = of("ObjectStore").values()
+    keys = store["spec"]["configuration"]["s3Credentials"].values()
+    assert made == {("casegrid-token", "secret")} | {(one["name"], one["key"]) for one in keys}
+
+
+def test_a_roll_out_makes_room_for_each_job_and_waits_for_it_before_the_processes() -> None:
+    lines = [line.strip().partition("#")[0] for line in told_in("deploy.md", "rollout status")]
+    assert lines[0] == "set -e"
+    (loop,) = [line for line in lines if line.startswith("for service in")]
+    order = loop.removeprefix("for service in ").removesuffix("; do").split()
+    assert sorted(order) == sorted(SERVICES)
+    body = lines[lines.index(loop) + 1 : lines.index("done")]
+    for service in order:
+        said = [line.replace("$service", service) for line in body]
+        assert " delete " in said[0]
+        job = f"casegrid-migrate-{service}"
+        assert f"job {job} --ignore-not-found" in said[0]
+        assert f"app.kubernetes.io/name={service}" in said[1]
+        assert f"condition=complete job/{job} " in said[2]
+        assert f"deployment/casegrid-{service}" in said[3]
+        assert job in of("Job")
+    labels = {one["metadata"].get("labels", {}).get("app.kubernetes.io/name") for one in
+              rendered(OVERLAY)}  # fmt: skip
+    assert labels - {None} == {*SERVICES, "operator"}
+    assert any("name=operator" in line for line in lines)
+
+
 def containers(secrets: dict[tuple[str, str], str] | None = None) -> list[Container]:
     """The commands and what they are told; a secret is given as `secrets` has it."""
     known = secrets or {}
@@ -512,7 +556,7 @@ async def make_topics_and_rules(operator: Settings) -> None:
 def test_the_commands_bring_one_petition_into_a_queue_with_no_more_than_they_may(
     own_postgres: Callable[[], Postgres], guarded_kafka: GuardedKafka, tmp_path: Path
 ) -> None:
-    settings = PLAIN_KAFKA | {
+    settings = ONE_BROKER | {
         "CASEGRID_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
         "CASEGRID_KAFKA_SASL_MECHANISM": "PLAIN",
     }
