@@ -480,10 +480,10 @@ def beyond(figures: Figures, all_needs: Sequence[Needs]) -> list[str]:
         "   and says the calls of a distributed one (Citus), which we have not tried. Queues and"
         " the census then ask every server.",
         "",
-        "`tests/deploy/test_partitions.py` runs both files on the router's tables: it moves the"
-        " data while others read and write, and lets whole lives of cases run",
-        "on the partitions through the router's own handlers. Each of four hot statements is"
-        " explained on both, and its plan touches one partition, or one server;",
+        "`tests/deploy/test_partitions.py` runs both files on the router's tables: the rows are"
+        " looked through while others read and write, then moved, and whole lives",
+        "of cases run on the partitions through the router's own handlers. Each of four hot"
+        " statements is explained on both, and its plan touches one partition, or one server;",
         "over two servers nothing was run but the copying.",
         "A queue asks every month by its own small index of open cases, merged in order.",
     ]
