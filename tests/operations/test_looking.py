@@ -18,10 +18,10 @@ from services.operations.looking import (
     QueueSight,
     ServiceSight,
     queue_sight,
-    rows_of,
 )
 from services.operations.places import Place
 from services.operations.status import cells
+from services.operations.tables import rows_of
 from services.router.decisions.stuck import STUCK_QUEUES
 from shared import postgres
 from shared.kafka import create_topics
