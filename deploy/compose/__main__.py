@@ -31,6 +31,10 @@ def files() -> dict[str, dict[str, str]]:
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
         **{f"{service.upper()}_PASSWORD": one for service, one in passwords.items()},
     }
+    made["operator.env"] = {
+        f"CASEGRID_{service.upper()}_DATABASE_URL": made[f"{service}.env"]["CASEGRID_DATABASE_URL"]
+        for service in SERVICES
+    }
     made["grafana.env"] = {"GF_SECURITY_ADMIN_PASSWORD": secrets.token_urlsafe(18)}
     return made
 

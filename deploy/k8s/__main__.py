@@ -43,18 +43,25 @@ def topics() -> Iterator[Manifest]:
 
 
 def users() -> Iterator[Manifest]:
-    """Each service: it writes its own topics alone, and reads those that it hears."""
+    """Each service: it writes its own topics alone, and reads those that it hears. And the
+    operator, who reads all of them, as no member of a group, and writes none."""
     for service in SERVICES:
-        rules = [rule for topic in Topic for rule in may(service, topic)]
-        yield {
-            "apiVersion": "kafka.strimzi.io/v1",
-            "kind": "KafkaUser",
-            "metadata": {"name": f"casegrid-{service}", "labels": OF_KAFKA},
-            "spec": {
-                "authentication": {"type": "scram-sha-512"},
-                "authorization": {"type": "simple", "acls": rules},
-            },
-        }
+        yield user(service, [rule for topic in Topic for rule in may(service, topic)])
+    looks = ["Describe", "DescribeConfigs", "Read"]
+    yield user("operator", [allowed("topic", topic.value, looks) for topic in Topic])
+
+
+def user(name: str, rules: list[Manifest]) -> Manifest:
+    """One user, and all that it may do."""
+    return {
+        "apiVersion": "kafka.strimzi.io/v1",
+        "kind": "KafkaUser",
+        "metadata": {"name": f"casegrid-{name}", "labels": OF_KAFKA},
+        "spec": {
+            "authentication": {"type": "scram-sha-512"},
+            "authorization": {"type": "simple", "acls": rules},
+        },
+    }
 
 
 def may(service: str, topic: Topic) -> Iterator[Manifest]:

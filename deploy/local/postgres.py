@@ -57,6 +57,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
 }
 # Survives the end of the process, not of the machine: for tests.
 FAST_SETTINGS = {

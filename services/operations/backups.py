@@ -1,8 +1,8 @@
 """A backup of the four databases: one snapshot of each, and what else a restore must know.
 
 Each database is dumped as it is at one moment, by its own role, while everything runs. Beside the
-dumps `backup.json` says of each: when, its epoch, its positions on the topics, the migrations it
-has, and where its own topic ended: what lies beyond that was said in the time that a restore loses.
+dumps `backup.json` says of each: when, its epoch, the migrations it has, and where its own topic
+ended: what lies beyond that was said in the time that a restore loses.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from pydantic import BaseModel
 
 from services.operations.places import Place
 from services.operations.postgres_tools import pour, running
-from shared import hearing, kafka, outbox, postgres
+from shared import kafka, outbox, postgres
 from shared.clock import wall
-from shared.events import Topic
 
 MANIFEST: Final = "backup.json"
 Tell = Callable[[str, int], None]
@@ -42,7 +41,6 @@ class Dump(BaseModel):
     sha256: str
     taken_at: datetime
     epoch: int
-    positions: dict[Topic, dict[int, int]]
     ends: dict[int, int]
     """Where the service's own topic ended, just before."""
     migrations: tuple[str, ...]
@@ -115,9 +113,6 @@ async def dump(place: Place, folder: Path, tell: Tell) -> Dump:
             snapshot = await connection.fetchval("select pg_export_snapshot()")
             taken_at = wall()
             epoch = await outbox.epoch(connection)
-            positions: dict[Topic, dict[int, int]] = {}
-            for one in await hearing.all_positions(connection):
-                positions.setdefault(one.topic, {})[one.partition] = one.next_offset
             names = await connection.fetch("select name from schema_migrations order by name")
             file = folder / f"{place.name}.dump"
             size, digest = await written(place, file, snapshot, tell)
@@ -125,7 +120,7 @@ async def dump(place: Place, folder: Path, tell: Tell) -> Dump:
         await connection.close()
     return Dump(
         file=file.name, bytes=size, sha256=digest, taken_at=taken_at, epoch=epoch,
-        positions=positions, ends=ends, migrations=tuple(row["name"] for row in names),
+        ends=ends, migrations=tuple(row["name"] for row in names),
     )  # fmt: skip
 
 
@@ -159,11 +154,31 @@ def read(folder: Path) -> Backup:
         raise BadBackup(f"{folder} is no backup: {MANIFEST}: {type(bad).__name__}") from bad
 
 
-def verify(folder: Path, backup: Backup, name: str) -> None:
-    """The file of a service is there and as it was written. Raises `BadBackup`."""
-    dump = backup.dumps.get(name)
+def migrations_of(place: Place) -> list[str]:
+    """The migrations that this version knows, in their order."""
+    both = postgres.pending(postgres.SKELETON, set(), "shared")
+    both += postgres.pending(place.service.migrations, set(), place.name)
+    return [name for name, _ in both]
+
+
+def verify(folder: Path, backup: Backup, place: Place) -> None:
+    """The file of a service is there, as it was written, and of this city and no newer version.
+
+    Raises `BadBackup`.
+    """
+    dump = backup.dumps.get(place.name)
     if dump is None:
-        raise BadBackup(f"{folder} holds nothing of {name}")
+        raise BadBackup(f"{folder} holds nothing of {place.name}")
+    if backup.topic_prefix != place.settings.topic_prefix:
+        raise BadBackup(
+            f"{folder} belongs to topics that begin with {backup.topic_prefix!r}, and here they"
+            f" begin with {place.settings.topic_prefix!r}: its positions mean nothing on them"
+        )
+    if unknown := set(dump.migrations) - set(migrations_of(place)):
+        raise BadBackup(
+            f"{folder} was taken of a newer {place.name}: this version does not know"
+            f" {', '.join(sorted(unknown))}"
+        )
     digest = hashlib.sha256()
     try:
         with (folder / dump.file).open("rb") as file:

@@ -17,7 +17,7 @@ ServiceOption = Annotated[
     list[str] | None, typer.Option("--service", help=f"only of these: {', '.join(NAMES)}")
 ]
 NEXT = """
-Now, in this order:
+Now, in this order:{migrate}
   1. start the services again; each hears again what it had heard since the backup
   2. casegrid status, until nothing waits
   3. casegrid census --all, until nothing differs (a few minutes). Strangers that stay are petitions
@@ -44,7 +44,7 @@ def backup(
 
     What was accepted after the backup is lost by a restore. Where that must not be, PostgreSQL
     itself archives its log: a base backup and the log give back any moment up to the last one
-    (CloudNativePG does it with `backup.barmanObjectStore`; docs/operations.md says how by hand).
+    (CloudNativePG does it by its Barman Cloud plugin; docs/operations.md says how, by hand too).
     After that say `casegrid <service> restored` before the first start.
 
     Ends with 0 when all files are written and their hashes kept, else with 1 and without a folder.
@@ -90,7 +90,7 @@ def restore(
     try:
         held = backups.read(folder)
         for one in there:
-            backups.verify(folder, held, one.name)
+            backups.verify(folder, held, one)
             run(restoring.refuse_if_used(one))
     except (backups.BadBackup, restoring.InUse) as wrong:
         raise ended(wrong) from wrong
@@ -106,7 +106,17 @@ def restore(
         console.print(f"{one.name}: epoch {done.epoch}; {done.to_hear:,} records are heard again")
         for off in done.off_their_logs:
             console.print(f"! {off}", markup=False, soft_wrap=True)
-    console.print(NEXT, highlight=False)
+    console.print(NEXT.format(migrate=migrate(there, held)), highlight=False)
+
+
+def migrate(there: list[Place], held: backups.Backup) -> str:
+    """What comes before all else, where a backup is older than this version's tables."""
+    lines = ""
+    for one in there:
+        known, has = backups.migrations_of(one), held.dumps[one.name].migrations
+        if missing := [name for name in known if name not in has]:
+            lines += f"\n  0. casegrid {one.name} migrate: {', '.join(missing)}"
+    return lines
 
 
 def ended(wrong: Exception) -> typer.Exit:

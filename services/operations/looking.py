@@ -9,39 +9,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import httpx
 
-from services.escalation.decisions import minute_of
-from services.escalation.store import armed, figures, orders
-from services.intake.store import reading
 from services.operations.places import Place
+from services.operations.tables import Rows, rows_of
 from services.router.decisions.stuck import STUCK_QUEUES, WAITING, StuckQueue
-from shared import census, hearing, kafka, outbox, postgres
-from shared.census import FIRST, made_at
 from shared.clock import wall
-from shared.postgres import Transaction
 from shared.scraped import Page
 
 SILENT: Final = "silent"
 NOT_ASKED: Final = "not asked"
 PATIENCE: Final = httpx.Timeout(3.0)
-LOOKED_THROUGH: Final = 20_000
-WAITS_LONG: Final = 60.0
-"""[ours] Seconds after which an event unsaid, or a petition unrouted, is worth a look."""
+DAY: Final = 86_400.0
+LONG: Final = {
+    "CasegridOutboxStuck": 30.0,
+    "CasegridLagging": 60.0,
+    "CasegridUnread": 60.0,
+    "CasegridUnrouted": 300.0,
+    "CasegridDeadlineNotFired": 30.0,
+    "CasegridOrdersUnanswered": 300.0,
+    "CasegridQueueStuck": 2 * DAY,
+    "CasegridCensusOld": 10_800.0,
+}
+"""Wall seconds after which something is worth a look, by the alert that wakes somebody for it: a
+test compares them. An alert asks that it lasts as well; a look is a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSight:
-    """One service. `state` as /readyz says it, or silent; ages in wall seconds.
+    """One service. Ages in wall seconds.
 
-    `behind`: records on the topics that its positions have not reached, of all replicas together.
+    `state` as /readyz says it, or silent, and `lag_seconds` are of the one process that answered,
+    of `processes` that carry or could carry its outbox; all else is of all of them together.
+    `behind`: records on the topics that its positions have not reached.
     """
 
     name: str
     state: str
+    processes: int | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
     lag_seconds: float | None = None
     behind: int | None = None
@@ -60,6 +68,13 @@ class QueueSight:
     owner: str
     n: int | None
     oldest: float | None
+    alarms: bool = False
+    """Whether somebody is called when it is old; a pause has an end of its own."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it stands for longer than it may."""
+        return self.alarms and (self.oldest or 0.0) > LONG["CasegridQueueStuck"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +86,13 @@ class CitySight:
     services: Sequence[ServiceSight]
     queues: Sequence[QueueSight]
     due_next: datetime | None
+    unfired_seconds: float | None
     overdue: int | None
     due_within_hour: int | None
     orders_unanswered: int | None
     oldest_order_seconds: float | None
     unread: int | None
+    oldest_unread_seconds: float | None
     oldest_unrouted_seconds: float | None
     away: Sequence[str]
 
@@ -85,9 +102,25 @@ class CitySight:
         return [*self.away, *(said for one in self.services for said in wants(one)), *self._late()]
 
     def _late(self) -> list[str]:
-        if (self.oldest_unrouted_seconds or 0.0) > WAITS_LONG:
-            return [f"a petition waits to be routed for {self.oldest_unrouted_seconds:,.0f} s"]
-        return []
+        ages = (
+            (self.oldest_unread_seconds, "CasegridUnread", "a petition waits to be read for"),
+            (self.oldest_unrouted_seconds, "CasegridUnrouted", "a petition waits to be routed for"),
+            (self.unfired_seconds, "CasegridDeadlineNotFired",
+             "what is due is not fired: it waits for"),
+            (self.oldest_order_seconds, "CasegridOrdersUnanswered",
+             "the router has not answered an order for"),
+        )  # fmt: skip
+        stuck = [
+            f"{queue.name} is stuck ({queue.owner}): the oldest waits for {queue.oldest:,.0f} s"
+            for queue in self.queues
+            if queue.is_stuck
+        ]
+        return [*late(ages), *stuck]
+
+
+def late(ages: Sequence[tuple[float | None, str, str]]) -> list[str]:
+    """In words, each age that is beyond the limit of its alert."""
+    return [f"{says} {age:,.0f} s" for age, alert, says in ages if (age or 0.0) > LONG[alert]]
 
 
 def wants(one: ServiceSight) -> list[str]:
@@ -98,9 +131,12 @@ def wants(one: ServiceSight) -> list[str]:
         said.append(f"{one.name} is {one.state}{f': {why}' if why else ''}")
     if one.parked:
         said.append(f"{one.name} has parked {one.parked}: casegrid parked list")
-    if (one.unsaid_seconds or 0.0) > WAITS_LONG:
-        said.append(f"{one.name} has not said an event for {one.unsaid_seconds:,.0f} s")
-    return said
+    ages = (
+        (one.unsaid_seconds, "CasegridOutboxStuck", f"{one.name} has not said an event for"),
+        (one.lag_seconds, "CasegridLagging", f"{one.name} is behind by"),
+        (one.census_seconds, "CasegridCensusOld", f"{one.name} has not counted all for"),
+    )
+    return said + late(ages)
 
 
 async def look(places: Sequence[Place]) -> CitySight:
@@ -121,18 +157,17 @@ async def look(places: Sequence[Place]) -> CitySight:
         services=services,
         queues=[queue_sight(queue, pages) for queue in STUCK_QUEUES],
         due_next=escalation.due_next,
+        unfired_seconds=escalation.unfired,
         overdue=escalation.overdue,
         due_within_hour=escalation.soon,
         orders_unanswered=escalation.unanswered,
         oldest_order_seconds=escalation.oldest_order,
         unread=intake.unread,
+        oldest_unread_seconds=intake.unread_seconds,
         oldest_unrouted_seconds=intake.unrouted,
         away=[away for rows in (intake, router, escalation, found["analytics"])
               for away in rows.away],
     )  # fmt: skip
-
-
-# ---------------------------------------------------------------- over HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +201,8 @@ def queue_sight(queue: StuckQueue, pages: Mapping[str, Page]) -> QueueSight:
         n = int(sum(total(page, queue.metrics[0], only) for page in asked))
         ages = [name for name in queue.metrics[1:] if name.endswith("_seconds")]
         oldest = max((page.largest(age, **only) for page in asked for age in ages), default=None)
-    return QueueSight(queue.name, queue.holds, queue.owner, n, oldest)
+    alarms = queue.metrics[0] == WAITING and queue.name != "pause"
+    return QueueSight(queue.name, queue.holds, queue.owner, n, oldest, alarms)
 
 
 def total(page: Page, name: str, only: Mapping[str, str]) -> float:
@@ -174,100 +210,12 @@ def total(page: Page, name: str, only: Mapping[str, str]) -> float:
     return page.total(name, **only) + page.total(f"{name}_total", **only)
 
 
-# ---------------------------------------------------------------- from the tables
-
-
-@dataclass(slots=True)
-class Rows:
-    """What the tables of one service say; None what could not be asked, or is not its own."""
-
-    behind: int | None = None
-    unsaid: int | None = None
-    unsaid_seconds: float | None = None
-    parked: int | None = None
-    census_seconds: float | None = None
-    unread: int | None = None
-    unrouted: float | None = None
-    due_next: datetime | None = None
-    overdue: int | None = None
-    soon: int | None = None
-    unanswered: int | None = None
-    oldest_order: float | None = None
-    away: list[str] = field(default_factory=list)
-
-
-async def rows_of(place: Place) -> Rows:
-    """Ask a service's database, and the broker how far it is."""
-    rows = Rows()
-    at: list[hearing.Position] = []
-    try:
-        connection = await postgres.connect(place.dsn, "command")
-        try:
-            rows.unsaid, rows.unsaid_seconds = await outbox.waiting(connection)
-            rows.parked = await hearing.parked_count(connection)
-            rows.census_seconds = await census.age(connection)
-            at = await hearing.all_positions(connection)
-            await OWN.get(place.name, nothing)(connection, place, rows)
-        finally:
-            await connection.close()
-    except postgres.WEATHER as away:
-        rows.away.append(f"the database of {place.name} is away: {type(away).__name__}")
-        return rows
-    await how_far(place, at, rows)
-    return rows
-
-
-async def how_far(place: Place, at: Sequence[hearing.Position], rows: Rows) -> None:
-    """How many records the positions have not reached; a position off its log is told."""
-    try:
-        reach = {
-            topic: await kafka.extents(place.settings, topic) for topic in {one.topic for one in at}
-        }
-    except (*kafka.WEATHER, TimeoutError) as away:
-        rows.away.append(f"Kafka does not tell how far {place.name} is: {type(away).__name__}")
-        return
-    rows.behind = 0
-    for one in at:
-        extent = reach[one.topic][one.partition]
-        rows.behind += max(0, extent.end - one.next_offset)
-        if wrong := kafka.outside(one.next_offset, extent):
-            rows.away.append(f"{place.name}, {one.topic}/{one.partition}: {wrong}")
-
-
-async def of_intake(tx: Transaction, _: Place, rows: Rows) -> None:
-    """Unread, and the oldest that is not routed; with `FIRST` nothing is remembered."""
-    rows.unread, _oldest = await reading.queue(tx)
-    found = await reading.oldest_unrouted(tx, FIRST, LOOKED_THROUGH)
-    if found.oldest is not None:
-        rows.unrouted = (wall() - made_at(found.oldest)).total_seconds()
-    elif found.caught_up:
-        rows.unrouted = 0.0
-
-
-async def of_escalation(tx: Transaction, place: Place, rows: Rows) -> None:
-    """What is due next, what is late, and what the router has not answered."""
-    now = place.settings.clock().now()
-    rows.due_next = await armed.earliest(tx)
-    hour = minute_of(now + timedelta(hours=1))
-    due = await figures.due(tx, minute_of(now), hour)
-    rows.overdue = sum(row.overdue for row in due)
-    rows.soon = sum(row.soon for row in due)
-    rows.unanswered = await figures.open_orders(tx)
-    rows.oldest_order = await orders.oldest_seconds(tx)
-
-
-async def nothing(_tx: Transaction, _place: Place, _rows: Rows) -> None:
-    """A service without figures of its own here."""
-
-
-OWN: Final = {"intake": of_intake, "escalation": of_escalation}
-
-
 def sight(place: Place, answer: Answer, rows: Rows) -> ServiceSight:
     """Both together."""
     return ServiceSight(
         name=place.name,
         state=answer.state,
+        processes=rows.processes,
         reasons=answer.reasons,
         lag_seconds=answer.page.largest("casegrid_consumer_lag_seconds") if answer.page else None,
         behind=rows.behind,

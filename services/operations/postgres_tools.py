@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 TOOLS: Final = "CASEGRID_POSTGRES_TOOLS"
@@ -53,7 +53,7 @@ async def running(
     dsn: str, name: str, *words: str | Path, fed: bool = False
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A program at work for a database; ended with us. Raises `ToolFailed` if it ends unwell."""
-    with TemporaryFile() as complaints:
+    with in_memory() as complaints:
         process = await asyncio.create_subprocess_exec(
             program(name),
             *map(str, words),
@@ -80,6 +80,13 @@ async def running(
             complaints.seek(0)
             said = complaints.read().decode("utf-8", "replace").strip()
             raise ToolFailed(f"{name} ended with {process.returncode}: {said[-LAST_WORDS:]}")
+
+
+def in_memory() -> BinaryIO:
+    """A file on no disk: the image has a place for none. Where the kernel has no such, a file."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("complaints"), "w+b")
+    return TemporaryFile()  # type: ignore[unreachable,unused-ignore]
 
 
 async def pour(out: asyncio.StreamReader | None, into: Callable[[bytes], object]) -> None:

@@ -19,6 +19,18 @@ from shared.postgres import Transaction
 
 BEFORE: Final = """
 set client_min_messages = warning;
+set local lock_timeout = '60s';
+do $$ declare who text; begin
+    if to_regclass('public.epochs') is not null then
+        lock table public.epochs in access exclusive mode;
+    end if;
+    select string_agg(distinct application_name, ', ') into who from pg_catalog.pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()
+        and backend_type = 'client backend';
+    if who is not null then
+        raise exception 'the database came into use by %: stop all its processes first', who;
+    end if;
+end $$;
 create temp table kept_acts on commit drop as
     select null::bigint as id, null::timestamptz as at, ''::text as actor, ''::text as act,
            ''::text as about, ''::text as reason limit 0;
@@ -46,7 +58,11 @@ do $$ declare gone text; begin
     end loop;
 end $$;
 """
-"""The notes of who did what are not rewound; all else gives way."""
+"""The notes of who did what are not rewound; all else gives way.
+
+A process reads its epoch once, at its start. From the first lock on none can; who read it before is
+seen as connected, and nothing is put back under him.
+"""
 
 AFTER: Final = """
 do $$ begin

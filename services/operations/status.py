@@ -29,10 +29,14 @@ def status(
     """How the city is: who is ready or why not, what waits and since when, what is due next.
 
     Services are asked over HTTP, their tables and the broker besides: so a service that is down is
-    still seen by what waits for it. `?` is what could not be asked; it is never shown as 0.
+    still seen by what waits for it. `?` is what could not be asked; it is never shown as 0. Of
+    several processes one answers: state, lag and queues are what it says.
 
     Ends with 0 when there is nothing to look at, with 1 when there is: a service that is not ready,
-    something parked, an event unsaid or a petition unrouted for more than a minute.
+    something parked, and whatever is older than the alert of its kind allows: an event unsaid, a
+    service behind, a petition unread or unrouted, a promise due and not fired, an order unanswered,
+    a queue that is stuck, a census. Promises that are overdue are shown, and are no reason by
+    themselves: they were fired, and whose they are knows it.
 
     Examples:
 
@@ -103,7 +107,7 @@ def cells(one: ServiceSight) -> tuple[str, ...]:
     """A service's line."""
     return (
         one.name,
-        one.state,
+        one.state if (one.processes or 0) < 2 else f"{one.state} (one of {one.processes})",
         seconds(one.lag_seconds),
         number(one.behind),
         number(one.unsaid),
@@ -123,7 +127,8 @@ def promises(seen: CitySight) -> str:
         f" · due within the hour {number(seen.due_within_hour)}"
         f" · orders unanswered {number(seen.orders_unanswered)}"
         f" (oldest {seconds(seen.oldest_order_seconds)})\n"
-        f"unread {number(seen.unread)} · oldest unrouted {seconds(seen.oldest_unrouted_seconds)}"
+        f"unread {number(seen.unread)} (oldest {seconds(seen.oldest_unread_seconds)})"
+        f" · oldest unrouted {seconds(seen.oldest_unrouted_seconds)}"
     )
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,9 @@ import httpx
 
 from deploy.image.dockerfile import stages
 from deploy.local.environment import SERVICES
-from deploy.local.postgres import SUPERUSER, Postgres, binary
+from deploy.local.postgres import SUPERUSER, Postgres, binary, tools
+from services.operations.postgres_tools import TOOLS
+from shared.audit import ACTOR
 from shared.divisions import CITY
 from shared.identity import issue
 from shared.settings import Settings
@@ -27,6 +29,9 @@ GRID = "210212001001001"
 ENVIRONMENT = stages((ROOT / "Dockerfile").read_text())[-1].environment
 """What every container of the image starts with."""
 KNOWN = {f"CASEGRID_{name.upper()}" for name in Settings.model_fields}
+KNOWN_TO_OPERATOR = {ACTOR, TOOLS} | {
+    f"CASEGRID_{service.upper()}_{what}" for service in SERVICES for what in ("DATABASE_URL", "URL")
+}
 PETITION = {"kind": "help", "channel": "phone", "category": "E0102", "text": "楼道的垃圾没人清理",
             "place": {"code": GRID}}  # fmt: skip
 
@@ -47,10 +52,15 @@ class Container:
     def unknown(self) -> set[str]:
         """Variables that no service reads: a name that is spelt wrong changes nothing, silently."""
         ours = {name for name in self.environment if name.startswith("CASEGRID_")}
-        return ours - KNOWN
+        return ours - KNOWN - (KNOWN_TO_OPERATOR if self.is_operator else set())
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is the operator's hand, which asks all services."""
+        return self.name.endswith("operator")
 
 
-PLAIN_KAFKA = {
+ONE_BROKER = {
     "CASEGRID_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
     "CASEGRID_KAFKA_REPLICATION": "1",
     "CASEGRID_KAFKA_MIN_INSYNC": "1",
@@ -61,27 +71,34 @@ PLAIN_KAFKA = {
 class Beside:
     """The servers of this machine that stand for those of the deployment.
 
-    `kafka_settings` are those of the one broker here: it stands for three, and encrypts nothing.
+    `kafka_settings`: what the one broker here needs beside its address, where the deployment's are
+    three, and encrypt.
     """
 
     postgres: Postgres
     kafka: str
-    kafka_settings: Mapping[str, str] = field(default_factory=lambda: dict(PLAIN_KAFKA))
+    kafka_settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def told(self, container: Container, port: int) -> dict[str, str]:
         """The environment of a container, with the addresses of this machine."""
         told = {**ENVIRONMENT, **container.environment}
         del told["PATH"]
-        dsn = urlsplit(told["CASEGRID_DATABASE_URL"])
-        login = dsn.netloc.rpartition("@")[0]
-        moved = dsn._replace(netloc=f"{login}@127.0.0.1:{self.postgres.port}")
+        for name in told:
+            if name.endswith("DATABASE_URL"):
+                told[name] = self.moved(told[name])
         return told | {
-            "CASEGRID_DATABASE_URL": moved.geturl(),
+            "CASEGRID_POSTGRES_TOOLS": str(tools()),
             "CASEGRID_KAFKA_BOOTSTRAP": self.kafka,
             **self.kafka_settings,
             "CASEGRID_HOST": "127.0.0.1",
             "CASEGRID_PORT": str(port),
         }
+
+    def moved(self, dsn: str) -> str:
+        """A database as this machine has it."""
+        url = urlsplit(dsn)
+        login = url.netloc.rpartition("@")[0]
+        return url._replace(netloc=f"{login}@127.0.0.1:{self.postgres.port}").geturl()
 
 
 def make_databases(postgres: Postgres, passwords: Mapping[str, str]) -> None:
@@ -196,7 +213,8 @@ def all_of_them(
     containers: Sequence[Container], beside: Beside, logs: Path, secret: str, asked: set[str]
 ) -> None:
     """What is done once, then the four services, what each is asked for, then one petition."""
-    once = [one for one in containers if not one.serves]
+    (operator,) = [one for one in containers if one.is_operator]
+    once = [one for one in containers if not one.serves and not one.is_operator]
     assert {one.words[0] for one in once if one.words[1:] == ("migrate",)} == set(SERVICES)
     for one in once:
         run_to_its_end(one, beside)
@@ -208,6 +226,34 @@ def all_of_them(
             # Not only not down: what it may not do would degrade it.
             eventually(lambda url=url: is_whole(url), logs / f"{name}.log")  # type: ignore[misc]
         reaches_a_queue(urls, secret, logs)
+        operates(operator, beside, urls, logs)
+
+
+def operates(container: Container, beside: Beside, urls: Mapping[str, str], folder: Path) -> None:
+    """Whoever is on call has all that the commands ask, and no program of his own machine."""
+    told = beside.told(container, 0)
+    assert {f"CASEGRID_{name.upper()}_URL" for name in SERVICES} <= told.keys()
+    told |= {f"CASEGRID_{name.upper()}_URL": url for name, url in urls.items()}
+
+    def well(*words: str, **more: str) -> bool:
+        done = subprocess.run(
+            command(replace(container, words=words)),
+            env=environment(told | more), capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        (folder / "operator.log").write_text(f"{words}\n{done.stdout}\n{done.stderr}")
+        return done.returncode == 0
+
+    eventually(lambda: well("status"), folder / "operator.log")
+    for words in (
+        ("topics", "check"), ("census",), ("parked", "list"), ("backup", str(folder / "backup")),
+    ):  # fmt: skip
+        assert well(*words), (folder / "operator.log").read_text()
+    # Services run: it comes as far as that, and no further.
+    assert not well("restore", str(folder / "backup"), "--yes", "--reason", "drill", "--by", "li")
+    assert "stop all processes" in (folder / "operator.log").read_text()
+    # As it is said after a database went back by its own log.
+    own = {"CASEGRID_DATABASE_URL": told["CASEGRID_ROUTER_DATABASE_URL"]}
+    assert well("router", "restored", **own), (folder / "operator.log").read_text()
 
 
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|_KEY$")

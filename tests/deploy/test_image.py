@@ -19,10 +19,11 @@ from deploy.image.building import ROOT, build, container
 from deploy.image.cleanroot import CannotTry
 from deploy.image.dockerfile import Copy, Run, Stage, Unknown, stages
 from deploy.local.jars import cache_directory
+from services.operations.postgres_tools import TOOLS, environment_of
 from tests.servers import FreshDatabase, KafkaServer, free_port
 
 DOCKERFILE = ROOT / "Dockerfile"
-IMAGE_LOCKS = ("runtime.lock", "build.lock")
+IMAGE_LOCKS = ("runtime.lock", "build.lock", "postgres.lock")
 SECRET = "only-of-this-test-and-longer-than-32-bytes"
 
 
@@ -143,6 +144,24 @@ def test_each_step_is_done_in_a_clean_root_and_the_command_is_there(image: Image
         assert "serve" in image.run(name, "--help").stdout
     by_module = image.shell("cd / && python -m services")
     assert "services: intake" in by_module.stdout, by_module.stderr
+
+
+@pytest.mark.timeout(900)
+async def test_it_has_the_programs_of_postgresql_that_a_backup_needs_of_the_server_s_version(
+    image: Image, fresh_database: FreshDatabase
+) -> None:
+    async def migrate(dsn: str) -> None:
+        done = image.run("analytics", "migrate", CASEGRID_DATABASE_URL=dsn)
+        assert done.returncode == 0, done.stderr
+
+    dsn = await fresh_database("analytics in its image", migrate)
+    told = {name: value for name, value in environment_of(dsn).items() if name.startswith("PG")}
+    folder = last_stage().environment[TOOLS]
+    dumped = image.shell(f"{folder}/pg_dump --format=custom | {folder}/pg_restore -f -", **told)
+    assert dumped.returncode == 0, dumped.stderr
+    assert "create table public.contributions" in dumped.stdout.lower()
+    asked = image.shell(f"{folder}/psql -XAtc 'show server_version_num'", **told)
+    assert asked.stdout.startswith("18"), asked.stderr
 
 
 @pytest.mark.timeout(900)
