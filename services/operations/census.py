@@ -58,12 +58,6 @@ PAIRS: Final = (
     Pair("router", "analytics", Topic.ROUTER, "cases", counted_cases),
     Pair("router", "intake", Topic.ROUTER, "receipts", petitions.for_census),
 )
-ASKS_ON: Final = {
-    "intake": Topic.INTAKE,
-    "router": Topic.ROUTER,
-    "escalation": Topic.ESCALATION,
-    "analytics": Topic.ANALYTICS,
-}
 
 
 @dataclass(slots=True)
@@ -174,7 +168,7 @@ async def ask_by(place: Place, one: Found, actor: str, reason: str, tx: Transact
     """What a listener would say by himself, and who wanted it."""
     clock = place.settings.clock()
     voice = Voice(place.name, await outbox.epoch(tx), clock.name)
-    await report(tx, ASKS_ON[place.name], one.wanted, voice, clock.now())
+    await report(tx, outbox.own_topic(place.name), one.wanted, voice, clock.now())
     about = f"{len(one.wanted)} {one.pair.what} of {one.pair.owner}"
     await audit.note(tx, actor, "ask again", about, reason)
 

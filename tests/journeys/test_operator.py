@@ -339,10 +339,13 @@ async def never_heard(city: City, like: UUID, petition: UUID) -> None:
 
 def test_a_backup_that_is_not_as_it_was_written_touches_nothing(city: City, tmp_path: Path) -> None:
     folder = tmp_path / "backup"
-    done = city.operate("backup", str(folder), "--service", "analytics")
+    done = city.operate(
+        "backup", str(folder), "--service", "analytics", "--reason", "drill", "--by", "li"
+    )
     assert done.returncode == 0, done.stderr
     assert "is whole" in done.stdout
-    twice = city.operate("backup", str(folder))
+    assert ("li", "backup", "drill") in acts(city, "analytics", str(folder))
+    twice = city.operate("backup", str(folder), "--reason", "drill")
     assert twice.returncode == 1
     assert "is there already" in " ".join(twice.stderr.split())
     dump = folder / "analytics.dump"
@@ -352,7 +355,10 @@ def test_a_backup_that_is_not_as_it_was_written_touches_nothing(city: City, tmp_
     assert spoilt.returncode == 1
     assert "not as it was written" in spoilt.stderr
     assert "holds nothing of router" in city.operate(*words, "router").stderr
-    nowhere = city.operate("backup", str(tmp_path / "other"), CASEGRID_POSTGRES_TOOLS=str(tmp_path))
+    nowhere = city.operate(
+        "backup", str(tmp_path / "other"), "--reason", "drill",
+        CASEGRID_POSTGRES_TOOLS=str(tmp_path),
+    )  # fmt: skip
     assert nowhere.returncode == 1
     assert "pg_dump is not in" in nowhere.stderr
     assert {file.name for file in tmp_path.iterdir()} == {"backup"}
