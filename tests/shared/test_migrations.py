@@ -37,8 +37,10 @@ TAKES_AWAY = (
 )
 BEFORE = {"shared": 4, "intake": 10, "router": 7, "escalation": 9, "analytics": 2}
 """Files that landed before any city had tables so large that it mattered how long they take."""
-COST = "not cost and not figures"
-"""Tests of times and plans speak of one machine and one version."""
+PLANS = (
+    "walks_through", "with_every_closed_case", "reads_what_is_due_in_time",
+)  # fmt: skip
+"""Words in the names of tests that look at the plans of statements: another version has others."""
 
 
 def statements(sql: str) -> Iterator[str]:
@@ -208,12 +210,14 @@ def test_the_version_before_the_newest_migration_works_on_todays_tables(
     try:
         code = unpacked(tmp_path, version_before(service), parts)
     except NoHistory as why:
+        if os.environ.get("CI"):
+            pytest.fail(str(why), pytrace=False)
         pytest.skip(str(why))
     for folder in (FOLDERS["shared"], FOLDERS[service]):
         shutil.copytree(folder, code / folder.relative_to(ROOT), dirs_exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         f"tests/{service}", "-m", "postgres and not kafka", "-k", COST],
+         f"tests/{service}", "-m", "postgres and not kafka", "-k", f"not ({' or '.join(PLANS)})"],
         cwd=code,
         env=os.environ
         | {"PYTHONPATH": str(code), "CASEGRID_TEST_DSN": postgres_server.dsn("postgres")},
