@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolAcquireContext
 
+from shared import telemetry
 from shared.failpoints import Step, passing
 
 if TYPE_CHECKING:
@@ -72,13 +74,37 @@ def session(lock_timeout_ms: int, name: str, idle_seconds: int) -> dict[str, str
     }
 
 
+class Acquiring(PoolAcquireContext):
+    """Waiting for a connection, and telling how long it took, also in vain."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        """Wait."""
+        with telemetry.POOL_WAIT.time():
+            return await super().__aenter__()
+
+
+class WatchedPool(asyncpg.Pool):
+    """A pool that measures how long whoever wants a connection waits for it."""
+
+    def acquire(self, *, timeout: float | None = None) -> Acquiring:
+        """`async with pool.acquire(timeout=…) as connection`."""
+        return Acquiring(self, timeout)
+
+
 @asynccontextmanager
 async def open_pool(dsn: str, size: int, lock_timeout_ms: int, name: str) -> AsyncIterator[Pool]:
     """A pool that never waits: with the database away it opens empty, and closes by force."""
-    pool = asyncpg.create_pool(
+    pool: Pool = WatchedPool(
         dsn,
         min_size=0,
         max_size=size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         command_timeout=60,
         timeout=10,
         server_settings=session(lock_timeout_ms, name, FROZEN_SECONDS),

@@ -130,12 +130,17 @@ SAID_BYTES = Counter("casegrid_said_bytes", "Bytes of those events, before compr
 REFUSED_LANES = Counter("casegrid_lanes_refused", "Batches the broker refused for good", ["reason"])
 RELAYING = Gauge("casegrid_relay_active", "1 where this process is the relay of its service")
 
-LOOP_LAG = Gauge("casegrid_loop_lag_seconds", "How late the event loop woke, last time")
+LOOP_LAG = Histogram(
+    "casegrid_loop_lag_seconds", "How late the event loop woke, asked twice a second",
+    buckets=SECONDS,
+)  # fmt: skip
 POOL_IN_USE = Gauge("casegrid_pool_in_use", "Database connections in use")
 POOL_SIZE = Gauge("casegrid_pool_size", "Database connections open")
 POOL_LIMIT = Gauge("casegrid_pool_limit", "Database connections that may be open")
-POOL_WAIT = Gauge(
-    "casegrid_pool_wait_seconds", "How long a timer waited for a database connection, last time"
+POOL_WAIT = Histogram(
+    "casegrid_pool_wait_seconds",
+    "How long a request, a batch or a timer waited for a database connection of the pool",
+    buckets=SECONDS,
 )
 CLOCK_SKEW = Gauge("casegrid_clock_skew_seconds", "Database time less process time")
 READY = Gauge("casegrid_ready", "1 ready, 0.5 degraded, 0 down")
