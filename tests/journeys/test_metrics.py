@@ -117,7 +117,7 @@ COUNTS: Mapping[str, tuple[str, ...]] = {
         "text[]) tier, unnest('{service,consult}'::text[]) track, unnest('{assigned,signed}'::"
         "text[]) stage",
         "select 'queue', n || '/signed', 1 from generate_series(1, $n) n",
-        "select 'waiting', 'pause/grid', $n",
+        "select 'waiting', 'pause/grid/service', $n",
     ),
     "escalation": (
         "select 'open', 'grid', $n",
