@@ -79,7 +79,8 @@ def run(files: Files, data: Path, console: Console) -> CityRun:
     stack.start(console.print)
     try:
         divisions, places = str(files.divisions.resolve()), str(files.places.resolve())
-        words = ("policy", "load", "--divisions", divisions, "--places", places)
+        words = ("policy", "load", "--divisions", divisions, "--places", places,
+                 "--reason", "the divisions and places of this city")  # fmt: skip
         stack.run_command("router", *words)
         wait_for_policy(stack)
         started = time.monotonic()

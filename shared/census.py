@@ -8,12 +8,15 @@ says so, and the owner says those ids again. No lock and no agreement on time is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final, NamedTuple
 from uuid import UUID
+
+from prometheus_client import Counter
 
 from shared import hearing, outbox
 from shared.clock import wall
@@ -31,7 +34,9 @@ from shared.hearing import Batch, Done, Handle
 from shared.kafka import PARTITIONS, lane_of
 from shared.outbox import Saying
 from shared.postgres import Transaction
-from shared.telemetry import CENSUS_AGE, COMPARED, DIFFERENCES
+from shared.telemetry import CENSUS_AGE, COMPARED, DIFFERENCES, STRANGERS
+
+logger = logging.getLogger(__name__)
 
 PAGE: Final = 500
 WALK: Final = timedelta(minutes=1)
@@ -43,6 +48,9 @@ strangers looked for among ids as young as this: they may be newer than the page
 longer than this to be opened, in an outage, is asked for once in vain."""
 
 MOST_AT_ONCE: Final = 200
+FEW: Final = 20
+"""So many ids stand in the log of what a batch of pages found."""
+
 MOST_ASKED: Final = 3
 """What could not be read so often is not asked for again: it would be said for ever."""
 
@@ -280,11 +288,22 @@ async def compared(tx: Transaction, batch: Batch, look: Look, *, epochs: bool = 
         )
         for event, page in pages
     ]
-    COMPARED.inc(len(ids))
-    return Compared(
+    together = Compared(
         tuple({one.id: one for page in found for one in page.differing}.values()),
         tuple({one.id: one for page in found for one in page.strangers}.values()),
     )
+    COMPARED.inc(len(ids))
+    tell(batch.topic, "differ and are asked for", together.differing, DIFFERENCES)
+    tell(batch.topic, "are not listed by their owner", together.strangers, STRANGERS)
+    return together
+
+
+def tell(topic: Topic, what: str, found: Sequence[Missed], counter: Counter) -> None:
+    """Count them, and name the first few in the log, for whoever must find out why."""
+    if found:
+        counter.labels(topic).inc(len(found))
+        named = ", ".join(str(one.id) for one in found[:FEW])
+        logger.warning("census of %s: %d %s: %s", topic, len(found), what, named)
 
 
 async def spoilt(tx: Transaction, batch: Batch) -> list[Missed]:
@@ -327,7 +346,6 @@ async def report(
             for n, data in enumerate(told)
         ],
     )
-    DIFFERENCES.labels(topic).inc(len(missed))
 
 
 async def ask_for_missed(
@@ -338,6 +356,7 @@ async def ask_for_missed(
     `topic` is the listener's own, `clock` the name of its promise clock.
     """
     found = await compared(tx, batch, look)
+    # A case that its owner does not list may be closed long ago: his last word of it mends that.
     missed = [*found.differing, *found.strangers, *await spoilt(tx, batch)]
     if missed:
         await report(tx, topic, missed, Voice(source, await outbox.epoch(tx), clock), now)

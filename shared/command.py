@@ -144,15 +144,22 @@ def service_command(service: Service) -> typer.Typer:  # noqa: C901 (one verb af
         console.print("all topics are as the code says")
 
     @app.command("restored")
-    def restored() -> None:
+    def restored(reason: ReasonOption, by: ByOption = None) -> None:
         """Say once, before the first start, that the database was restored from a backup.
 
         What the service says from then on is of a new epoch, greater than any that its topic shows,
         so that whoever heard it before takes it for newer; the census finds and mends what others
         know of the time that was lost. `casegrid restore` says it by itself.
         """
+        actor = who(by)
         said = run(outbox.epoch_said(read_settings(), service.name))
-        epoch = run(with_database(partial(outbox.raise_epoch, said=said)))
+
+        async def begin(tx: postgres.Transaction) -> int:
+            epoch = await outbox.raise_epoch(tx, said)
+            await audit.note(tx, actor, "restored", f"epoch {epoch}", reason)
+            return epoch
+
+        epoch = run(with_database(begin))
         console.print(f"{service.name}: epoch {epoch}; start the service now")
 
     app.add_typer(parked_command(), name="parked")
@@ -189,9 +196,9 @@ def parked_command() -> typer.Typer:
         console.print("discarded")
 
     @app.command("resume")
-    def resume() -> None:
+    def resume(reason: ReasonOption, by: ByOption = None) -> None:
         """Read on after many unreadable records in a row."""
-        run(with_database(hearing.resume))
+        run(with_database(partial(resumed, who(by), reason)))
         console.print("reading on")
 
     return app
@@ -208,6 +215,12 @@ async def discarded(parked_id: int, actor: str, reason: str, tx: postgres.Transa
     if done:
         await audit.note(tx, actor, "discard", f"parked {parked_id}", reason)
     return done
+
+
+async def resumed(actor: str, reason: str, tx: postgres.Transaction) -> None:
+    """Read on, and note who looked."""
+    await hearing.resume(tx)
+    await audit.note(tx, actor, "resume", "unreadable in a row", reason)
 
 
 def positions_command() -> typer.Typer:
@@ -232,9 +245,14 @@ def positions_command() -> typer.Typer:
         to: Annotated[
             Literal["earliest", "latest"], typer.Option(help="what the topic still holds, or new")
         ],
+        reason: ReasonOption,
+        by: ByOption = None,
     ) -> None:
-        """Go on elsewhere. `earliest` hears all there is again, `latest` skips what waits."""
-        moved = run(reset_position(topic, partition, to))
+        """Go on elsewhere. `earliest` hears all there is again, `latest` skips what waits.
+
+        What is skipped is never heard by itself: say `casegrid census --all --ask` afterwards.
+        """
+        moved = run(reset_position(topic, partition, to, who(by), reason))
         if moved is None:
             complaints.print(f"no position on {topic}/{partition}")
             raise typer.Exit(1)
@@ -253,14 +271,23 @@ async def placed() -> list[tuple[hearing.Position, kafka.Extent]]:
 
 
 async def reset_position(
-    topic: Topic, partition: int, to: Literal["earliest", "latest"]
+    topic: Topic, partition: int, to: Literal["earliest", "latest"], actor: str, reason: str
 ) -> tuple[int, int] | None:
-    """Move a position to an end of its log; returns it before and after, None without one."""
+    """Move a position to an end of its log, and note who did; returns it before and after, None
+    without one."""
     extent = (await kafka.extents(read_settings(), topic)).get(partition)
     if extent is None:
         return None
     place = extent.beginning if to == "earliest" else extent.end
-    before = await with_database(lambda tx: hearing.move(tx, topic, partition, place))
+
+    async def move(tx: postgres.Transaction) -> int | None:
+        before = await hearing.move(tx, topic, partition, place)
+        if before is not None:
+            about = f"{topic}/{partition}: from {before} to {place}"
+            await audit.note(tx, actor, "reset position", about, reason)
+        return before
+
+    before = await with_database(move)
     return None if before is None else (before, place)
 
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolAcquireContext
 
+from shared import telemetry
 from shared.failpoints import Step, passing
 
 if TYPE_CHECKING:
@@ -27,6 +31,11 @@ else:
 
 logger = logging.getLogger(__name__)
 SKELETON = Path(__file__).parent / "migrations"
+OUTSIDE = "-- outside a transaction"
+"""How a migration begins whose statements run one by one: `create index concurrently`."""
+MIGRATION_LOCK_MS = 1_000
+MIGRATION_TRIES = 300
+"""[ours] So often a migration asks for its locks: some ten minutes."""
 
 WEATHER = (
     OSError,
@@ -65,13 +74,37 @@ def session(lock_timeout_ms: int, name: str, idle_seconds: int) -> dict[str, str
     }
 
 
+class Acquiring(PoolAcquireContext):
+    """Waiting for a connection, and telling how long it took, also in vain."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        """Wait."""
+        with telemetry.POOL_WAIT.time():
+            return await super().__aenter__()
+
+
+class WatchedPool(asyncpg.Pool):
+    """A pool that measures how long whoever wants a connection waits for it."""
+
+    def acquire(self, *, timeout: float | None = None) -> Acquiring:
+        """`async with pool.acquire(timeout=…) as connection`."""
+        return Acquiring(self, timeout)
+
+
 @asynccontextmanager
 async def open_pool(dsn: str, size: int, lock_timeout_ms: int, name: str) -> AsyncIterator[Pool]:
     """A pool that never waits: with the database away it opens empty, and closes by force."""
-    pool = asyncpg.create_pool(
+    pool: Pool = WatchedPool(
         dsn,
         min_size=0,
         max_size=size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         command_timeout=60,
         timeout=10,
         server_settings=session(lock_timeout_ms, name, FROZEN_SECONDS),
@@ -102,11 +135,13 @@ async def transaction(pool: Pool, step: Step | None = None) -> AsyncIterator[Tra
 
 
 async def connect(
-    dsn: str, name: str, lock_timeout_ms: int = 5_000
+    dsn: str, name: str, lock_timeout_ms: int = 5_000, command_timeout: float | None = 60
 ) -> asyncpg.Connection[asyncpg.Record]:
     """A dedicated connection outside any pool, for a session lock or a command."""
     settings = session(lock_timeout_ms, name, idle_seconds=60)
-    return await asyncpg.connect(dsn, timeout=10, command_timeout=60, server_settings=settings)
+    return await asyncpg.connect(
+        dsn, timeout=10, command_timeout=command_timeout, server_settings=settings
+    )
 
 
 def pending(folder: Path, done: set[str], prefix: str) -> list[tuple[str, str]]:
@@ -129,21 +164,54 @@ async def missing(tx: Transaction, service: str, folder: Path) -> list[str]:
 
 
 async def migrate(dsn: str, service: str, folder: Path) -> list[str]:
-    """Apply the skeleton's migrations, then the service's own, once each; says which were new."""
-    connection = await connect(dsn, f"{service}-migrate", lock_timeout_ms=60_000)
+    """Apply the skeleton's migrations, then the service's own, once each; says which were new.
+
+    A file may take as long as it takes; what was done before it stays done.
+    """
+    connection = await connect(dsn, f"{service}-migrate", MIGRATION_LOCK_MS, command_timeout=None)
     try:
-        async with connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock(7710001)")
-            await connection.execute(
-                "create table if not exists schema_migrations"
-                " (name text primary key, applied_at timestamptz not null default now())"
-            )
-            rows = await connection.fetch("select name from schema_migrations")
-            done = {row["name"] for row in rows}
-            new = pending(SKELETON, done, "shared") + pending(folder, done, service)
-            for name, sql in new:
-                await connection.execute(sql)
-                await connection.execute("insert into schema_migrations (name) values ($1)", name)
-            return [name for name, _ in new]
+        await patiently(lambda: connection.execute("select pg_advisory_lock(7710001)"))
+        await connection.execute(
+            "create table if not exists schema_migrations"
+            " (name text primary key, applied_at timestamptz not null default now())"
+        )
+        rows = await connection.fetch("select name from schema_migrations")
+        done = {row["name"] for row in rows}
+        new = pending(SKELETON, done, "shared") + pending(folder, done, service)
+        for name, sql in new:
+            await patiently(partial(apply, connection, name, sql))
+        return [name for name, _ in new]
     finally:
         await connection.close()
+
+
+async def patiently(work: Callable[[], Awaitable[object]]) -> None:
+    """Try again what did not get its lock. Who waits for one lets nobody pass: not for long."""
+    for _ in range(MIGRATION_TRIES - 1):
+        with suppress(asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            await work()
+            return
+        await asyncio.sleep(1)
+    await work()
+
+
+async def apply(connection: Transaction, name: str, sql: str) -> None:
+    """One migration, and that it was applied: at once, or (marked) statement by statement."""
+    keep = "insert into schema_migrations (name) values ($1)"
+    if not sql.startswith(OUTSIDE):
+        async with connection.transaction():
+            await connection.execute(sql)
+            await connection.execute(keep, name)
+        return
+    # It waits for transactions to end and keeps nobody waiting: it may wait.
+    await connection.execute("set lock_timeout = 0")
+    for statement in statements(sql):
+        await connection.execute(statement)
+    await connection.execute(keep, name)
+    await connection.execute(f"set lock_timeout = {MIGRATION_LOCK_MS}")
+
+
+def statements(sql: str) -> list[str]:
+    """The statements of a marked file; none of them has a semicolon inside."""
+    bare = re.sub(r"--[^\n]*", "", sql)
+    return [statement for part in bare.split(";") if (statement := part.strip())]

@@ -43,7 +43,7 @@ LABELS: Final[Labels] = {
     "loop": Bound(30, "the loops of the service"),
     "what": Bound(30, "the kinds of weather: names of error classes"),
     "stage": ("sent", "routed", "timed", "counted", "told", "ordered"),
-    "reason": Bound(30, "the broker's refusals: names of error classes"),
+    "reason": ("MessageSizeTooLargeError",),
 }
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600)
@@ -80,6 +80,11 @@ MISSED = Counter(
     "casegrid_records_missed", "Records lost: gone from a topic that is not compacted, unread",
     ["topic"],
 )  # fmt: skip
+EXPIRED = Gauge(
+    "casegrid_records_expired",
+    "Records that expired before they were heard, on partitions that wait for `positions reset`",
+    ["topic"],
+)  # fmt: skip
 FENCED = Counter(
     "casegrid_batches_fenced", "Batches undone because another process had moved on", ["topic"]
 )
@@ -96,12 +101,15 @@ STOPPED_PARTITIONS = Gauge(
 )  # fmt: skip
 COMPARED = Counter("casegrid_census_compared", "Petitions or cases compared with their owner")
 DIFFERENCES = Counter(
-    "casegrid_census_differences", "Of those, the ones that differed and were asked for again",
+    "casegrid_census_differences",
+    "Of those, the ones that differed and were asked for again, by the topic of their owner",
     ["topic"],
 )  # fmt: skip
 STRANGERS = Counter(
-    "casegrid_census_strangers", "Petitions or cases that their owner does not have", ["topic"]
-)
+    "casegrid_census_strangers",
+    "Petitions, or cases believed open, that their owner does not list, by his topic",
+    ["topic"],
+)  # fmt: skip
 CENSUS_AGE = Gauge(
     "casegrid_census_walk_age_seconds", "Since the owner last counted all; NaN before the first"
 )
@@ -122,15 +130,32 @@ SAID_BYTES = Counter("casegrid_said_bytes", "Bytes of those events, before compr
 REFUSED_LANES = Counter("casegrid_lanes_refused", "Batches the broker refused for good", ["reason"])
 RELAYING = Gauge("casegrid_relay_active", "1 where this process is the relay of its service")
 
-LOOP_LAG = Gauge("casegrid_loop_lag_seconds", "How late the event loop woke, last time")
+LOOP_LAG = Histogram(
+    "casegrid_loop_lag_seconds", "How late the event loop woke, asked twice a second",
+    buckets=SECONDS,
+)  # fmt: skip
 POOL_IN_USE = Gauge("casegrid_pool_in_use", "Database connections in use")
 POOL_SIZE = Gauge("casegrid_pool_size", "Database connections open")
 POOL_LIMIT = Gauge("casegrid_pool_limit", "Database connections that may be open")
-POOL_WAIT = Gauge(
-    "casegrid_pool_wait_seconds", "How long a timer waited for a database connection, last time"
+POOL_WAIT = Histogram(
+    "casegrid_pool_wait_seconds",
+    "How long a request, a batch or a timer waited for a database connection of the pool",
+    buckets=SECONDS,
 )
 CLOCK_SKEW = Gauge("casegrid_clock_skew_seconds", "Database time less process time")
 READY = Gauge("casegrid_ready", "1 ready, 0.5 degraded, 0 down")
+
+
+def begin(topic: Topic) -> None:
+    """Show at 0 what must never happen on a topic, before anything of it is heard.
+
+    To Prometheus a counter that appears as 1 has not increased. What a position missed while no
+    process ran is counted too soon for it all the same: it stands in `EXPIRED` until it is settled.
+    """
+    for counter in (MISSED, FENCED, PARKED, DIFFERENCES, STRANGERS, FOREIGN_CLOCK):
+        counter.labels(topic)
+    for gauge in (EXPIRED, STOPPED_PARTITIONS):
+        gauge.labels(topic).set(0)
 
 
 def show_partitions(gauge: Gauge, topic: Topic, values: Mapping[int, float]) -> None:

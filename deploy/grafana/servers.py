@@ -72,7 +72,8 @@ POSTGRES: Final = Row(
         ),
         Panel(
             "Waited for a connection", "等待连接", "s",
-            one(largest("casegrid_pool_wait_seconds"), "{{job}}"), "A timer, the last time.",
+            one(quantile(0.99, "casegrid_pool_wait_seconds"), "{{job}}"),
+            "p99 of all requests, batches and timers.",
         ),
         Panel(
             "A consumer's transaction", "消费事务用时", "s",

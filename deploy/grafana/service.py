@@ -64,7 +64,8 @@ STATE: Final = Row(
         ),
         Panel(
             "Event loop wakes late", "事件循环延迟", "s",
-            one(each("casegrid_loop_lag_seconds"), "{{instance}}"), "", ("CasegridLoopSlow",),
+            one(quantile(0.99, "casegrid_loop_lag_seconds", "instance", HERE), "{{instance}}"),
+            "p99: a loop that is blocked for seconds now and then is seen.", ("CasegridLoopSlow",),
         ),
         Panel(
             "Connections", "数据库连接", "short",

@@ -88,7 +88,7 @@ def loop(title: str, chinese: str, tiers: tuple[str, ...], timed: tuple[str, ...
             ),
             Panel(
                 "Waiting in stuck queues", "滞留", "short",
-                one(f"sum by (queue) ({largest(WAITING, 'queue, tier', here)})", "{{queue}}"),
+                one(summed(WAITING, "queue", "queue, tier, track", here), "{{queue}}"),
                 kind="number", width=6,
             ),
             Panel(

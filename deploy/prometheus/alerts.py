@@ -312,11 +312,12 @@ STRAINED: Final = (
     ),
     Alert(
         "CasegridLoopSlow",
-        "max by (job, instance) (casegrid_loop_lag_seconds) > 0.5",
+        "histogram_quantile(0.99, sum by (job, instance, le)"
+        " (rate(casegrid_loop_lag_seconds_bucket[5m]))) > 0.5",
         "5m",
         "{{ $labels.job }}: {{ $labels.instance }} has no time",
-        "Its event loop wakes {{ $value | humanizeDuration }} late: it needs more processors, or"
-        " another one beside it.",
+        "Once in a hundred times its event loop wakes {{ $value | humanizeDuration }} late: it"
+        " needs more processors, or another one beside it.",
         severity="ticket",
         dashboard="casegrid-service",
     ),

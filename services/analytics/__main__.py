@@ -12,7 +12,16 @@ from services.analytics import api, store
 from services.analytics.handlers import cases, rebuild
 from shared import hearing
 from shared.census import ask_for_missed, besides
-from shared.command import complaints, console, read_settings, run, service_command
+from shared.command import (
+    ByOption,
+    ReasonOption,
+    complaints,
+    console,
+    read_settings,
+    run,
+    service_command,
+    who,
+)
 from shared.events import Topic
 from shared.hearing import Handle
 from shared.heartbeat import feeling
@@ -52,15 +61,17 @@ app = service_command(SERVICE)
 
 
 @app.command("rebuild")
-def rebuild_() -> None:
+def rebuild_(reason: ReasonOption, by: ByOption = None) -> None:
     """Count all cases anew from Kafka, put the result in place, and say whether it was the same."""
-    settings = read_settings()
+    settings, actor = read_settings(), who(by)
     columns = (TextColumn("router.events"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=complaints) as bar:
         task = bar.add_task("rebuild", total=None)
         try:
             found = run(
-                rebuild.rebuild(settings, lambda n, of: bar.update(task, completed=n, total=of))
+                rebuild.rebuild(
+                    settings, actor, reason, lambda n, of: bar.update(task, completed=n, total=of)
+                )
             )
         except rebuild.AlreadyRunning as other:
             complaints.print("another rebuild of this database is under way")

@@ -2,6 +2,8 @@
 
 It asks the tables themselves: the owner's for what he holds, the listener's for what is known
 there. What is on its way is no difference, so whatever differs is looked at again for a while.
+With `--ask` the listener asks for what differs as he does by himself: through his outbox, so the
+owner says it again once he hears of it, and nothing that is known is heard twice.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
@@ -22,14 +25,14 @@ from services.analytics.store import for_census as counted_cases
 from services.escalation.handlers.census import look as armed_cases
 from services.intake.handlers.census import HORIZON, SETTLED, first_at
 from services.intake.store import census as petitions
-from services.operations.places import places
+from services.operations.places import Place, places
 from services.router.handlers.census import counted
 from services.router.store import census as cases
-from shared import outbox, postgres
-from shared.census import FIRST, LAST, PAGE, Compared, Look, Page, compare
+from shared import audit, outbox, postgres
+from shared.census import FIRST, LAST, PAGE, Compared, Look, Page, Voice, compare, report
 from shared.clock import wall
-from shared.command import complaints, console, run
-from shared.events import CensusTaken, Counted, Topic
+from shared.command import ByOption, complaints, console, run, who, with_database
+from shared.events import CensusTaken, Counted, Missed, Topic
 from shared.kafka import PARTITIONS, lane_of
 from shared.postgres import Transaction
 
@@ -63,13 +66,19 @@ class Found:
 
     pair: Pair
     compared: int = 0
-    differing: list[UUID] = field(default_factory=list)
-    strangers: list[UUID] = field(default_factory=list)
+    differing: list[Missed] = field(default_factory=list)
+    strangers: list[Missed] = field(default_factory=list)
 
     @property
     def well(self) -> bool:
         """All is known as it is."""
         return not self.differing and not self.strangers
+
+    @property
+    def wanted(self) -> list[Missed]:
+        """What its owner can say again. A case that he does not list may be closed long ago: his
+        last word of it mends that. A petition that he does not have is lost."""
+        return [*self.differing, *(self.strangers if self.pair.owner == "router" else [])]
 
 
 def census(
@@ -79,26 +88,61 @@ def census(
     patience: Annotated[
         float, typer.Option(min=0, max=600, help="seconds in which what is on its way may come")
     ] = 15.0,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="have what differs said again; needs --reason, is noted")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="why it must be said again; noted")] = "",
+    by: ByOption = None,
 ) -> None:
     """Compare what the services know of each open case and each petition, now.
 
     Intake's petitions are compared with what the router heard; the router's open cases with the
-    clocks that are armed, with what is counted, and with the receipts. Nothing is changed: the
-    services' own census asks for what is missing by itself, within minutes. What differs again and
-    again needs a person. Strangers are known to a listener and not to their owner: after a restore
-    of intake these are petitions whose words are lost.
+    clocks that are armed, with what is counted, and with the receipts.
 
-    Ends with 0 when nothing differs, with 1 when something does.
+    The services' own census asks for what is missing by itself, within minutes: of all open cases,
+    and of the petitions of the last day. An older petition that the router never heard of, because
+    its record expired, a position was moved, or the router was restored, is asked for with --all
+    --ask alone. It is noted in `operator_acts` of whoever asks. To ask twice does no harm.
 
-    Example: casegrid census --all --patience 60
+    What differs again and again needs a person. Strangers are known to a listener and not to their
+    owner: after a restore of intake these are petitions whose words are lost.
+
+    Ends with 0 when nothing differs, with 1 when something does, be it asked for.
+
+    Examples:
+
+    casegrid census --all --patience 60
+
+    casegrid census --all --ask --reason "positions of the router reset to latest, ticket 4711"
     """
+    if ask and not reason.strip():
+        complaints.print("--ask needs --reason: it is noted who had it said again, and why")
+        raise typer.Exit(2)
+    actor = who(by) if ask else None
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=complaints, transient=True) as bar:
         task = bar.add_task("census")
         found = run(taken(everything, patience, lambda says: bar.update(task, description=says)))
+    show(found)
+    if all(one.well for one in found):
+        console.print("nothing differs")
+        return
+    if actor is None:
+        console.print(
+            "The services ask by themselves for what differs of open cases and of the last day's"
+            " petitions: look again in minutes. For what is older: casegrid census --all --ask"
+        )
+    else:
+        asked = run(asked_for(found, actor, reason))
+        console.print(f"{asked:,} are asked for and will be said again: look again in a minute")
+    raise typer.Exit(1)
+
+
+def show(found: Sequence[Found]) -> None:
+    """A line for each pair."""
     table = Table("of", "known to", "compared", "differ", "strangers", "for example")
     for one in found:
-        examples = ", ".join(map(str, [*one.differing, *one.strangers][:SHOWN]))
+        examples = ", ".join(str(it.id) for it in [*one.differing, *one.strangers][:SHOWN])
         table.add_row(
             f"{one.pair.what} of {one.pair.owner}",
             one.pair.listener,
@@ -108,10 +152,25 @@ def census(
             examples,
         )
     console.print(table)
-    if not all(one.well for one in found):
-        console.print("what differs is asked for by the services themselves; look again in minutes")
-        raise typer.Exit(1)
-    console.print("nothing differs")
+
+
+async def asked_for(found: Sequence[Found], actor: str, reason: str) -> int:
+    """Have each listener ask for what he lacks; says for how many."""
+    by_name = {place.name: place for place in places()}
+    for one in found:
+        if one.wanted:
+            place = by_name[one.pair.listener]
+            await with_database(partial(ask_by, place, one, actor, reason), place.settings)
+    return sum(len(one.wanted) for one in found)
+
+
+async def ask_by(place: Place, one: Found, actor: str, reason: str, tx: Transaction) -> None:
+    """What a listener would say by himself, and who wanted it."""
+    clock = place.settings.clock()
+    voice = Voice(place.name, await outbox.epoch(tx), clock.name)
+    await report(tx, outbox.own_topic(place.name), one.wanted, voice, clock.now())
+    about = f"{len(one.wanted)} {one.pair.what} of {one.pair.owner}"
+    await audit.note(tx, actor, "ask again", about, reason)
 
 
 async def taken(everything: bool, patience: float, tell: Callable[[str], None]) -> list[Found]:
@@ -172,8 +231,8 @@ async def look(tx: Transaction, page: Page, epoch: int, found: Found, patience: 
         if not now.differing and not now.strangers:
             return
         if asyncio.get_running_loop().time() >= until:
-            found.differing += [one.id for one in now.differing]
-            found.strangers += [one.id for one in now.strangers]
+            found.differing += now.differing
+            found.strangers += now.strangers
             return
         await asyncio.sleep(AGAIN)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,16 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from services.operations import backups, restoring
 from services.operations.places import NAMES, Place, place, places
 from services.operations.postgres_tools import ToolFailed
-from shared.command import ByOption, ReasonOption, complaints, console, run, who
+from shared import audit
+from shared.command import (
+    ByOption,
+    ReasonOption,
+    complaints,
+    console,
+    run,
+    who,
+    with_database,
+)
 
 ServiceOption = Annotated[
     list[str] | None, typer.Option("--service", help=f"only of these: {', '.join(NAMES)}")
@@ -34,7 +44,9 @@ def chosen(names: list[str] | None) -> list[Place]:
 
 def backup(
     folder: Annotated[Path, typer.Argument(help="a new folder for this backup", file_okay=False)],
+    reason: ReasonOption,
     service: ServiceOption = None,
+    by: ByOption = None,
 ) -> None:
     """Copy the four databases while everything runs: each as it is at one moment.
 
@@ -49,9 +61,14 @@ def backup(
 
     Ends with 0 when all files are written and their hashes kept, else with 1 and without a folder.
 
-    Example: casegrid backup /backups/2026-11-27
+    It is noted in each database who copied it, and why, before it is copied.
+
+    Example: casegrid backup /backups/2026-11-27 --reason "before the roll-out of 27 November"
     """
-    there = chosen(service)
+    actor, there = who(by), chosen(service)
+    note = partial(audit.note, actor=actor, act="backup", about=str(folder), reason=reason)
+    for copied in there:
+        run(with_database(note, copied.settings))
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=complaints, transient=True) as bar:
         task = bar.add_task("backup")

@@ -12,7 +12,7 @@ from shared.events import Stage, Track
 from shared.telemetry import Labels
 
 NO_TRACK: Final = "unknown"
-"""Of promotions that were counted before they were counted by track."""
+"""Of what a version counted that did not count by track."""
 
 LABELS: Final[Labels] = {
     "tier": (*LADDER, CITY),
@@ -28,7 +28,9 @@ OPEN = Gauge(
 PROMOTED = Gauge(
     "casegrid_router_promoted_cases", "Promotions out of a tier, ever", ["tier", "track"]
 )
-WAIT = Gauge(WAITING, "Cases in a stuck queue, by queue and tier", ["queue", "tier"])
+WAIT = Gauge(
+    WAITING, "Cases in a stuck queue, by queue, tier and track", ["queue", "tier", "track"]
+)
 WAIT_AGE = Gauge(
     WAITING_AGE, "How long the oldest waits there, in promise time; 0: none", ["queue", "tier"]
 )

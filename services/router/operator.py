@@ -55,14 +55,16 @@ def load(
     replace: Annotated[
         bool, typer.Option(help="take these files alone; else their rows are added")
     ] = False,
-    by: Annotated[str, typer.Option(help="who loads it, for the record")] = "operator",
+    *,
+    reason: ReasonOption,
+    by: ByOption = None,
 ) -> None:
     """Load a new policy version from files; parts that are not named stay as they are.
 
     A version that breaks a statute, or that names what does not exist, is refused as a whole with
     every line and reason. New cases follow it; open ones keep the version they were opened under.
 
-    Example: casegrid router policy load --divisions streets.csv --places places.csv
+    Example: casegrid router policy load --calendar 2027.csv --reason "the notice of November"
     """
     parts = chosen(
         {
@@ -80,20 +82,20 @@ def load(
         }
     )
     try:
-        version = run(load_(parts, by, merge=not replace))
+        version = run(load_(parts, who(by), reason, merge=not replace))
     except PolicyRefused as refused:
         raise refuse(refused) from refused
     console.print(f"policy version {version} is loaded; the services follow within a second")
 
 
-async def load_(parts: dict[PartKind, Part], by: str, *, merge: bool) -> int:
+async def load_(parts: dict[PartKind, Part], by: str, reason: str, *, merge: bool) -> int:
     """Load in one transaction of the router's database."""
     config = read_settings()
     clock = config.clock()
     connection = await postgres.connect(config.database_url.get_secret_value(), "policy-load")
     try:
         async with connection.transaction():
-            return await policies.load(
+            version = await policies.load(
                 connection,
                 parts,
                 loaded_by=by,
@@ -102,6 +104,8 @@ async def load_(parts: dict[PartKind, Part], by: str, *, merge: bool) -> int:
                 now=clock.now(),
                 merge=merge,
             )
+            await audit.note(connection, by, "load policy", f"version {version}", reason)
+            return version
     finally:
         await connection.close()
 
@@ -117,14 +121,14 @@ def check(folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)])
 
 def replay(
     case_id: Annotated[UUID, typer.Argument(help="the petition's id, from `parked list`")],
-    reason: ReasonOption = "replayed by petition",
+    reason: ReasonOption,
     by: ByOption = None,
 ) -> None:
     """Run the parked events of one petition through the router, in their order."""
     done, left = run(replay_(case_id, who(by), reason))
     console.print(f"{done} events were applied")
-    for reason in left:
-        console.print(f"still waits: {reason}")
+    for why in left:
+        console.print(f"still waits: {why}")
     if left:
         raise typer.Exit(1)
 

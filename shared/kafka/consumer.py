@@ -22,10 +22,12 @@ Positions = Callable[[Topic, Sequence[int]], Awaitable[Mapping[int, int]]]
 
 
 class Stopped(NamedTuple):
-    """Why a partition is read no further, and the position row at which it was stopped."""
+    """Why a partition is read no further, the position row at which it was stopped, and how many
+    records from there on are gone."""
 
     reason: str
     position: int
+    expired: int = 0
 
 
 class Joined(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -125,10 +127,11 @@ class Consumer:
             row = rows.get(partition, extent.beginning)
             last = self.stopped.pop(partition, None)
             if last is not None and last.position == row:
-                self.stop(partition, last.reason, row)
+                self.stop(partition, *last)
             elif (reason := outside(row, extent)) is not None:
-                self.missed += max(0, extent.beginning - row)
-                self.stop(partition, reason, row)
+                expired = max(0, extent.beginning - row)
+                self.missed += expired
+                self.stop(partition, reason, row, expired)
             else:
                 self.raw.resume(place)
                 self.raw.seek(place, row)
@@ -137,9 +140,9 @@ class Consumer:
             self.known[partition] = row
             self.placed.add(partition)
 
-    def stop(self, partition: int, reason: str, position: int) -> None:
+    def stop(self, partition: int, reason: str, position: int, expired: int = 0) -> None:
         """Read no further on this partition until its position row is another one."""
-        self.stopped[partition] = Stopped(reason, position)
+        self.stopped[partition] = Stopped(reason, position, expired)
         with suppress(IllegalStateError):  # no longer ours
             self.raw.pause(TopicPartition(self.name, partition))
 
@@ -193,7 +196,7 @@ class Consumer:
         self.missed += gone
         extent = (await extents_of(self.raw, [place]))[place]
         if (expired := outside(expected, extent)) is not None:
-            self.stop(place.partition, expired, expected)
+            self.stop(place.partition, expired, expected, gone)
             return False
         return True
 

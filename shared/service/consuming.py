@@ -23,6 +23,7 @@ async def consume(process: Process, topic: Topic, handle: Handle) -> None:
             return await hearing.positions(connection, topic, partitions)
 
     loop = f"consume {topic}"
+    telemetry.begin(topic)
     process.health.starting(loop, "has not joined its group yet")
     lag = process.lags.setdefault(topic, Lag(wall()))
     await rest_while_too_many_parked(process, topic)
@@ -82,6 +83,8 @@ def show_stopped(process: Process, consumer: kafka.Consumer) -> None:
     for name, reason in reasons.items():
         process.health.degraded(name, reason)
     telemetry.STOPPED_PARTITIONS.labels(consumer.topic).set(len(reasons))
+    gone = sum(s.expired for p, s in consumer.stopped.items() if p in mine)
+    telemetry.EXPIRED.labels(consumer.topic).set(gone)
 
 
 async def tell_kafka(process: Process, consumer: kafka.Consumer) -> None:

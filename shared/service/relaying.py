@@ -15,6 +15,8 @@ from shared.service.process import Process
 
 async def relay(process: Process) -> None:
     """Be the relay of this service, or stand by for it."""
+    for reason in telemetry.LABELS["reason"]:
+        telemetry.REFUSED_LANES.labels(reason)
     connection = await postgres.connect(process.dsn, f"{process.service.name}-relay")
     sender = kafka.Sender(process.settings)
     try:

@@ -23,9 +23,7 @@ async def fold(process: Process) -> float:
     """Each second: fold the counts, measure outbox, heartbeats, parked and skew."""
     async with postgres.transaction(process.pool, "timer") as tx:
         await tally.fold(tx)
-    began = time.monotonic()
     async with process.pool.acquire(timeout=10) as connection:
-        telemetry.POOL_WAIT.set(time.monotonic() - began)
         depth, age = await outbox.waiting(connection)
         telemetry.OUTBOX_DEPTH.set(depth)
         telemetry.OUTBOX_AGE.set(age)
@@ -50,7 +48,7 @@ async def watch_loop(process: Process) -> None:
     while True:
         due = time.monotonic() + 0.5
         await asyncio.sleep(0.5)
-        telemetry.LOOP_LAG.set(max(0.0, time.monotonic() - due))
+        telemetry.LOOP_LAG.observe(max(0.0, time.monotonic() - due))
         for topic, lag in process.lags.items():
             now = wall()
             telemetry.LAG_SECONDS.labels(topic).set(lag.seconds(now))

@@ -14,7 +14,7 @@ from services.analytics.__main__ import SERVICE
 from services.analytics.decisions import checksum, contribution, differences
 from services.analytics.handlers.cases import on_cases
 from services.analytics.handlers.rebuild import AlreadyRunning, Rebuilt, rebuild, told
-from shared import hearing, kafka, postgres, service, tally
+from shared import audit, hearing, kafka, postgres, service, tally
 from shared.events import CaseSnapshot, Topic, dump
 from shared.hearing import Fenced, UnknownType
 from shared.kafka import Lane, Message, lane_of
@@ -82,7 +82,7 @@ async def checksum_now(pool: Pool) -> str:
 
 
 async def rebuilt(settings: Settings) -> Rebuilt:
-    return await rebuild(settings, lambda read, of: None)
+    return await rebuild(settings, "li", "in doubt", lambda read, of: None)
 
 
 LIVES: Told = [
@@ -108,6 +108,9 @@ async def test_a_rebuild_at_the_same_positions_gives_the_same_figures(
     await consume(settings, pool)
     found = await rebuilt(settings)
     assert (found.records, found.ahead, found.behind) == (len(LIVES), 0, 0)
+    async with transaction(pool) as tx:
+        (noted,) = await audit.acts(tx, 2)
+    assert noted[1:] == ("li", "rebuild", "the figures", "in doubt")
     assert found.before == found.after == EXPECTED == await checksum_now(pool)
     assert found.cases == store.Compared(40, 0, 0, 0)
     assert "equal: the figures were right" in told(found)

@@ -140,7 +140,7 @@ def test_all_databases_put_back_under_load_do_nothing_twice(scene: Scene, tmp_pa
     time.sleep(scene.seconds)
     kept = promised(scene)
     assert len(kept) > 50
-    assert "is whole" in well(operate(scene, "backup", str(folder)))
+    assert "is whole" in well(operate(scene, "backup", str(folder), "--reason", "drill"))
     assert {file.name for file in folder.iterdir()} == {
         "backup.json", *(f"{name}.dump" for name in SERVICES)
     }  # fmt: skip
@@ -191,7 +191,7 @@ def test_all_databases_put_back_to_a_moment_by_their_log_do_nothing_twice(scene:
     wait_until(lambda: as_superuser(scene, "select pg_is_in_recovery()") is False)
     for name in SERVICES:
         done = subprocess.run(
-            [sys.executable, "-m", "services", name, "restored"],
+            [sys.executable, "-m", "services", name, "restored", "--reason", "drill"],
             cwd=ROOT, env=inherited() | scene.town.settings(name), capture_output=True, text=True,
             timeout=60, check=False,
         )  # fmt: skip

@@ -92,7 +92,7 @@ def a_record_is_poisoned(city: City, alerts: Watching) -> None:
     city.stack.run_command(
         "router", "parked", "discard", str(parked["id"]), "--reason", "put there by a test"
     )
-    city.stack.run_command("router", "replay", str(petition))
+    city.stack.run_command("router", "replay", str(petition), "--reason", "what waits behind it")
     alerts.quiet()
 
 

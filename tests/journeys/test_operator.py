@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,8 +13,10 @@ import asyncpg
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from services.intake.handlers.census import first_at
 from services.router.decisions.stuck import STUCK_QUEUES
 from shared import kafka
+from shared.clock import wall
 from shared.events import Topic
 from shared.kafka.connection import admin
 from shared.settings import Settings
@@ -275,12 +278,74 @@ def test_a_census_names_what_a_listener_lost_and_is_content_when_it_is_mended(
     assert "nothing differs" in mended.stdout
 
 
+def test_a_petition_older_than_any_census_looks_back_is_said_again_when_asked_for(
+    city: City,
+) -> None:
+    like = city.submit(category="E0102", place={"code": "210212001001001"})["id"]
+    city.case(like)
+    old = first_at(wall() - timedelta(days=31)).int + 1
+    petition = UUID(int=old)
+    asyncio.run(never_heard(city, UUID(like), petition))
+    lately = eventually(
+        lambda: city.operate("census"), lambda said: said.returncode == 0, seconds=60, pause=1
+    )
+    assert "nothing differs" in lately.stdout
+    found = city.operate("census", "--all", "--patience", "0")
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert str(petition) in found.stdout
+    assert "--ask" in found.stdout
+    words = ("census", "--all", "--ask", "--patience", "0")
+    silent = city.operate(*words)
+    assert silent.returncode == 2
+    assert "--reason" in silent.stderr
+    asked = city.operate(*words, "--reason", "expired unheard", "--by", "li")
+    assert asked.returncode == 1, asked.stdout + asked.stderr
+    again = city.operate(*words, "--reason", "in a hurry", "--by", "li")
+    assert again.returncode in (0, 1), again.stderr
+    assert city.case(str(petition))["id"] == str(petition)
+    mended = eventually(
+        lambda: city.operate("census", "--all", "--ask", "--reason", "is it well"),
+        lambda said: said.returncode == 0,
+        seconds=60,
+        pause=1,
+    )
+    assert "nothing differs" in mended.stdout
+    assert [step["event"] for step in city.history(str(petition))].count("opened") == 1
+    receipts = "select stage from receipts where petition_id = $1"
+    assert asyncio.run(rows(city, "intake", receipts, petition))[0]["stage"] is not None
+    noted = acts(city, "router", "1 petitions of intake")
+    assert noted[0] == ("li", "ask again", "expired unheard")
+    assert "is it well" not in {reason for _, _, reason in noted}
+
+
+async def never_heard(city: City, like: UUID, petition: UUID) -> None:
+    """A petition like another, accepted and said long ago, whose record nobody heard."""
+    for table, id_, other in (
+        ("petitions", "id", {"number": "CG-OLD", "idempotency_key": None}),
+        ("readings", "petition_id", {}),
+        ("receipts", "petition_id",
+         {"said_seq": 1, "routed_at": None, "unit": None, "stage": None, "epoch": 0, "seq": 0}),
+    ):  # fmt: skip
+        changed = json.dumps(other | {id_: str(petition)})
+        await rows(
+            city,
+            "intake",
+            f"insert into {table} select (jsonb_populate_record(old, $2::jsonb)).*"
+            f" from {table} old where {id_} = $1",
+            like,
+            changed,
+        )
+
+
 def test_a_backup_that_is_not_as_it_was_written_touches_nothing(city: City, tmp_path: Path) -> None:
     folder = tmp_path / "backup"
-    done = city.operate("backup", str(folder), "--service", "analytics")
+    done = city.operate(
+        "backup", str(folder), "--service", "analytics", "--reason", "drill", "--by", "li"
+    )
     assert done.returncode == 0, done.stderr
     assert "is whole" in done.stdout
-    twice = city.operate("backup", str(folder))
+    assert ("li", "backup", "drill") in acts(city, "analytics", str(folder))
+    twice = city.operate("backup", str(folder), "--reason", "drill")
     assert twice.returncode == 1
     assert "is there already" in " ".join(twice.stderr.split())
     dump = folder / "analytics.dump"
@@ -290,7 +355,10 @@ def test_a_backup_that_is_not_as_it_was_written_touches_nothing(city: City, tmp_
     assert spoilt.returncode == 1
     assert "not as it was written" in spoilt.stderr
     assert "holds nothing of router" in city.operate(*words, "router").stderr
-    nowhere = city.operate("backup", str(tmp_path / "other"), CASEGRID_POSTGRES_TOOLS=str(tmp_path))
+    nowhere = city.operate(
+        "backup", str(tmp_path / "other"), "--reason", "drill",
+        CASEGRID_POSTGRES_TOOLS=str(tmp_path),
+    )  # fmt: skip
     assert nowhere.returncode == 1
     assert "pg_dump is not in" in nowhere.stderr
     assert {file.name for file in tmp_path.iterdir()} == {"backup"}

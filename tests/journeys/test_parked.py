@@ -101,7 +101,7 @@ def test_an_unreadable_record_holds_up_its_own_petition_alone(city: City) -> Non
     sql = f"select id from parked where key = '{petition}' order by id limit 1"
     ((broken,),) = asyncio.run(rows(city, "router", sql))
     city.stack.run_command("router", "parked", "discard", str(broken), "--reason", "cut off")
-    city.stack.run_command("router", "replay", str(petition))
+    city.stack.run_command("router", "replay", str(petition), "--reason", "it is whole")
     assert [step["event"] for step in city.history(str(petition))] == ["opened", "supplemented"]
     assert parked(city, petition) == []
 

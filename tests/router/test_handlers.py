@@ -21,6 +21,7 @@ from services.router.decisions.policy import Part, Policy, PolicyRefused, read_p
 from services.router.decisions.stuck import waits
 from services.router.decisions.workflow import allowed_actions
 from services.router.handlers import policies as policy_files
+from services.router.handlers import stuck
 from services.router.handlers.commands import Answer, Commands
 from services.router.handlers.measures import measure
 from services.router.handlers.petitions import replay
@@ -689,7 +690,7 @@ async def the_counts_are_those_of_the_cases(pool: Pool, found: dict[UUID, Case])
             if case.office is not None:
                 expected["office", f"{case.holder}/{case.office}/{case.stage}"] += 1
     stuck = (wait for case in found.values() for wait in waits(case))
-    expected.update(("waiting", f"{wait.queue}/{wait.tier}") for wait in stuck)
+    expected.update(("waiting", f"{wait.queue}/{wait.tier}/{wait.track}") for wait in stuck)
     names = ["queue", "open", "owned", "promoted", "office", "office owned", "waiting"]
     async with pool.acquire() as connection:
         counts = await tally.counts(connection, names)
@@ -700,13 +701,15 @@ async def the_stuck_queues_are_those_of_the_cases(
     pool: Pool, found: dict[UUID, Case], now: datetime
 ) -> None:
     expected = {(case.id, *wait) for case in found.values() for wait in waits(case)}
-    kept = await rows(pool, "select case_id, queue, tier, since from waiting")
+    kept = await rows(pool, "select case_id, queue, tier, since, track from waiting")
     assert set(kept) == expected
     assert expected, "some of them wait"
     assert len(kept) == len(expected)
-    for queue, tier in {(queue, tier) for _, queue, tier, _ in expected}:
-        there = [since for _, *where, since in expected if where == [queue, tier]]
-        assert WAIT.labels(queue, tier)._value.get() == len(there)
+    for queue, tier in {(queue, tier) for _, queue, tier, *_ in expected}:
+        tracks = Counter(track for _, *where, _, track in expected if where == [queue, tier])
+        for track, n in tracks.items():
+            assert WAIT.labels(queue, tier, track)._value.get() == n
+        there = [since for _, *where, since, _ in expected if where == [queue, tier]]
         oldest = max(0.0, (now - min(there)).total_seconds())
         assert WAIT_AGE.labels(queue, tier)._value.get() == oldest
 
@@ -719,9 +722,12 @@ async def test_what_waited_before_the_stuck_queues_were_kept_is_found(
         await tx.execute("drop table waiting")
         await tx.execute("delete from tally where name = 'waiting'")
         await tx.execute("delete from tally_deltas where name = 'waiting'")
-        await tx.execute((MIGRATIONS / "0006_waiting.sql").read_text())
+        for file in ("0006_waiting.sql", "0008_waits_by_track.sql"):
+            await tx.execute((MIGRATIONS / file).read_text())
+        await stuck.mend(tx, list(found.values()))
     expected = {(case.id, *wait) for case in found.values() for wait in waits(case)}
-    assert set(await rows(pool, "select case_id, queue, tier, since from waiting")) == expected
+    kept = await rows(pool, "select case_id, queue, tier, since, track from waiting")
+    assert set(kept) == expected
     await the_counts_are_those_of_the_cases(pool, found)
 
 

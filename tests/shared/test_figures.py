@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import timedelta
 
 import httpx
@@ -13,10 +15,10 @@ from shared import outbox
 from shared.clock import wall
 from shared.events import Topic
 from shared.http import create_app
-from shared.postgres import Pool, transaction
+from shared.postgres import Pool, open_pool, transaction
 from shared.service import Process
 from shared.service.lag import Lag
-from shared.service.timing import fold
+from shared.service.timing import fold, watch_loop
 from shared.settings import Settings
 from shared.telemetry import PARTITION_LAG_SECONDS, show_partitions
 from tests.shared.listener.__main__ import SERVICE
@@ -108,8 +110,38 @@ async def test_the_pool_shows_what_is_in_use_and_what_may_be(
         assert shown("pool_in_use") >= 2
         assert shown("pool_size") <= shown("pool_limit") == process.pool.get_max_size()
     await fold(process)
-    assert shown("pool_wait_seconds") < 5
     assert abs(shown("clock_skew_seconds")) < 5
+
+
+async def test_whoever_waits_for_a_connection_is_measured(dsn: str) -> None:
+    before = shown("pool_wait_seconds_sum"), shown("pool_wait_seconds_count")
+    async with open_pool(dsn, 1, 2_000, "test") as pool:
+        async with pool.acquire():
+            with pytest.raises(TimeoutError):
+                async with pool.acquire(timeout=0.3):
+                    pass
+        async with transaction(pool) as tx:
+            await tx.execute("select 1")
+    seconds, times = (
+        shown(name) - was
+        for name, was in zip(("pool_wait_seconds_sum", "pool_wait_seconds_count"), before,
+                             strict=True)
+    )  # fmt: skip
+    assert times == 3
+    assert 0.3 <= seconds < 30
+
+
+async def test_a_loop_that_is_blocked_now_and_then_is_seen_though_it_is_well_when_asked(
+    process: Process,
+) -> None:
+    slow = shown("loop_lag_seconds_count") - shown("loop_lag_seconds_bucket", le="0.25")
+    watching = asyncio.create_task(watch_loop(process))
+    await asyncio.sleep(0.1)
+    time.sleep(1)  # noqa: ASYNC251 (this is the fault)
+    await asyncio.sleep(1.2)
+    watching.cancel()
+    now = shown("loop_lag_seconds_count") - shown("loop_lag_seconds_bucket", le="0.25")
+    assert now > slow
 
 
 def test_a_partition_that_is_anothers_now_is_not_shown_any_more() -> None:

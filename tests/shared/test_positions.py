@@ -39,6 +39,12 @@ def stopped_partitions() -> float:
     return metric.samples[0].value
 
 
+def expired() -> float:
+    """The gauge of this process."""
+    (metric,) = telemetry.EXPIRED.labels(Topic.INTAKE).collect()
+    return metric.samples[0].value
+
+
 def missed() -> float:
     """The counter of this process."""
     (metric,) = telemetry.MISSED.labels(Topic.INTAKE).collect()
@@ -111,9 +117,12 @@ async def test_records_that_expired_unread_stop_their_partition_and_are_counted(
     async with listening(process):
         assert "3 records from position 5 on expired unread" in await reason(process, STOPPED)
         assert missed() - before == 3
+        assert expired() == 3, "as long as nobody settles it, whoever looks sees it"
         await reset(process, LANE, 8)
         await until_heard(process, ONE, [*range(1, 6), 9, 10])
+        await until_well(process)
         assert missed() - before == 3
+        assert expired() == 0
 
 
 async def first_batch(consumer: Consumer) -> list[kafka.Record]:

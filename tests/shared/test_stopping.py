@@ -288,10 +288,11 @@ async def test_an_operator_sees_and_moves_a_position(
     await tx.execute("insert into offsets values ('intake.events', $1, 7)", lane)
     assert start(settings, "positions", "list").wait(30) == 0
     assert "beyond the end 2" in (tmp_path / "said").read_text()
-    words = ("positions", "reset", "intake.events", str(lane), "--to")
-    assert start(settings, *words, "latest").wait(30) == 0
+    words = ("positions", "reset", "--reason", "another log", "intake.events")
+    at = (*words, str(lane), "--to")
+    assert start(settings, *at, "latest").wait(30) == 0
     assert await tx.fetchval("select next_offset from offsets") == 2
-    assert start(settings, *words, "earliest").wait(30) == 0
+    assert start(settings, *at, "earliest").wait(30) == 0
     assert await tx.fetchval("select next_offset from offsets") == 0
-    assert start(settings, "positions", "reset", "intake.events", "99", "--to", "latest").wait(30)
+    assert start(settings, *words, "99", "--to", "latest").wait(30) == 1
     assert "from 7 to 2" in (tmp_path / "said").read_text()

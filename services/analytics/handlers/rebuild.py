@@ -13,7 +13,7 @@ from datetime import datetime
 
 from services.analytics import decisions, store
 from services.analytics.handlers.cases import on_cases
-from shared import hearing, kafka, postgres, tally
+from shared import audit, hearing, kafka, postgres, tally
 from shared.clock import wall
 from shared.events import Topic
 from shared.hearing import Batch, Heard, UnknownType, Unreadable
@@ -78,10 +78,13 @@ class Rebuilt:
     cases: store.Compared
 
 
-async def rebuild(settings: Settings, show: Callable[[int, int], None]) -> Rebuilt:
+async def rebuild(
+    settings: Settings, actor: str, reason: str, show: Callable[[int, int], None]
+) -> Rebuilt:
     """Count all cases anew; `show(read, of)` is told how far it has come, in offsets.
 
-    Raises `AlreadyRunning`. Interrupted, it leaves the figures in use as they were.
+    Raises `AlreadyRunning`. Interrupted, it leaves the figures in use as they were; done, it is
+    noted who wanted it and why.
     """
     dsn = settings.database_url.get_secret_value()
     connection = await postgres.connect(dsn, "analytics-rebuild", settings.lock_timeout_ms)
@@ -95,7 +98,9 @@ async def rebuild(settings: Settings, show: Callable[[int, int], None]) -> Rebui
             await fold(connection, found.sort(records), wall())
             show(read, total)
         async with connection.transaction():
-            return await replace(connection, found)
+            done = await replace(connection, found)
+            await audit.note(connection, actor, "rebuild", "the figures", reason)
+            return done
     finally:
         await connection.close()
 

@@ -64,6 +64,7 @@ async def hear(batch: Batch, tx: Transaction, now: datetime, voice: Voice, shelf
         rules = shelf.policy.accusations if shelf.policy else Accusations()
         await say_again(tx, {one.id: one.seq for one in missed}, voice, rules, now)
     found = await census.compared(tx, batch, store.for_census)
+    # A case that the router does not list may be closed long ago: his last word of it mends that.
     wanted = [*found.differing, *found.strangers, *await census.spoilt(tx, batch)]
     await census.report(tx, Topic.INTAKE, wanted, spoken(voice), now)
 

@@ -26,11 +26,20 @@ Keeper = Literal["intake", "router", "escalation", "each service"]
 
 
 class Wait(NamedTuple):
-    """A case in a stuck queue, in which tier, and since when it waits there."""
+    """A case in a stuck queue: in which tier and since when it waits there, and of which track.
+
+    `track` is None where a version put it there that did not tell.
+    """
 
     queue: WaitsFor
     tier: str
     since: datetime
+    track: str | None
+
+    @property
+    def key(self) -> str:
+        """As what it is counted."""
+        return "/".join(filter(None, (self.queue, self.tier, self.track)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class StuckQueue:
 
 
 def of_cases(name: WaitsFor, holds: str, owner: str, clock: ClockName) -> StuckQueue:
-    """A queue of the router's cases: it is counted by tier, with the age of the oldest."""
+    """A queue of the router's cases: counted by tier and track, with the age of the oldest."""
     return StuckQueue(name, holds, "router", owner, clock, (WAITING, WAITING_AGE))
 
 
@@ -172,7 +181,7 @@ def waits(case: Case) -> tuple[Wait, ...]:
     if not case.is_open:
         return ()
     tier = case.tier or CITY
-    return tuple(Wait(queue, tier, since) for queue, since in reasons(case))
+    return tuple(Wait(queue, tier, since, case.track) for queue, since in reasons(case))
 
 
 def reasons(case: Case) -> Iterator[tuple[WaitsFor, datetime]]:

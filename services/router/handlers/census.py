@@ -17,7 +17,7 @@ from services.router.handlers import stuck
 from services.router.handlers.policies import Policies
 from services.router.handlers.steps import Step, Steps
 from services.router.metrics import CASES_UNKNOWN, REPUBLISHED
-from shared import census, telemetry
+from shared import census
 from shared.census import LAST, Page, Voice
 from shared.clock import Clock, wall
 from shared.events import Counted, Topic, derived_id
@@ -51,7 +51,6 @@ class Census:
             await self.republish(tx, [one.id for one in missed], batch, now)
         found = await census.compared(tx, batch, store.census.heard, epochs=False)
         await census.report(tx, Topic.ROUTER, found.differing, self.voice, now)
-        telemetry.STRANGERS.labels(batch.topic).inc(len(found.strangers))
 
     async def republish(
         self, tx: Transaction, ids: list[UUID], batch: Batch, now: datetime

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Count
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import Counter, Gauge
 
@@ -22,8 +23,10 @@ from services.router.metrics import (
 )
 from shared import tally
 from shared.divisions import CITY, LADDER
+from shared.events import Track
 from shared.postgres import Transaction
 
+FIRST_TRACK = get_args(Track)[0]
 QUEUES = tuple((queue, tier) for queue in WAITS_FOR for tier in (*LADDER, CITY))
 
 
@@ -51,11 +54,19 @@ async def measure(tx: Transaction, policies: Policies, now: datetime) -> None:
 
 
 async def measure_waiting(tx: Transaction, now: datetime) -> None:
-    """Count and age of every stuck queue in every tier: one look at an index for each."""
-    counts = await tally.counts(tx, ["waiting"])
+    """Count and age of every stuck queue in every tier: one look at an index for each.
+
+    A queue that is empty shows so for one track.
+    """
+    there = dict.fromkeys([*known(WAIT), *((*queue, FIRST_TRACK) for queue in QUEUES)], 0)
+    for (_, key), n in (await tally.counts(tx, ["waiting"])).items():
+        queue, tier, track = (*key.split("/"), NO_TRACK)[:3]
+        if queue in WAITS_FOR:
+            there[queue, tier, track] = n
+    for labels, n in there.items():
+        WAIT.labels(*labels).set(n)
     since = await store.waiting.oldest(tx, QUEUES)
     for queue, tier in QUEUES:
-        WAIT.labels(queue, tier).set(counts.get(("waiting", f"{queue}/{tier}"), 0))
         age = now - since.get((queue, tier), now)
         WAIT_AGE.labels(queue, tier).set(max(0.0, age.total_seconds()))
 

@@ -212,7 +212,7 @@ def counted(case: Case) -> Counter[tuple[str, str]]:
     if case.office is not None:
         counts["office", f"{case.holder}/{case.office}/{case.stage}"] = 1
     for wait in waits(case):
-        counts["waiting", f"{wait.queue}/{wait.tier}"] = 1
+        counts["waiting", wait.key] = 1
     for duty in duties(case):
         promise = promise_of(duty.clock)
         if duty.office is None:

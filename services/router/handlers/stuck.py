@@ -34,8 +34,8 @@ async def mend(tx: Transaction, cases: Sequence[Case]) -> None:
 
 
 def counted(found: Iterable[Wait]) -> Counter[tuple[str, str]]:
-    """How many wait in each queue and tier, as the tally counts them."""
-    return Counter(("waiting", f"{wait.queue}/{wait.tier}") for wait in found)
+    """How many wait in each queue, tier and track, as the tally counts them."""
+    return Counter(("waiting", wait.key) for wait in found)
 
 
 async def recount(tx: Transaction) -> None:

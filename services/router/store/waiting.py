@@ -19,7 +19,7 @@ async def of(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, set[Wait]]
     """Where these cases are said to wait."""
     rows = await tx.fetch(
         """
-        select case_id, queue, tier, since from waiting
+        select case_id, queue, tier, since, track from waiting
         where case_id = any($1::uuid[]) and queue = any($2::text[])
         """,
         list(case_ids),
@@ -27,7 +27,8 @@ async def of(tx: Transaction, case_ids: Sequence[UUID]) -> dict[UUID, set[Wait]]
     )
     found: dict[UUID, set[Wait]] = {}
     for row in rows:
-        found.setdefault(row["case_id"], set()).add(Wait(row["queue"], row["tier"], row["since"]))
+        case_id, *wait = row.values()
+        found.setdefault(case_id, set()).add(Wait(*wait))
     return found
 
 
@@ -45,9 +46,10 @@ async def add(tx: Transaction, waits: Mapping[UUID, Sequence[Wait]]) -> None:
     rows = [(case_id, *wait) for case_id, found in waits.items() for wait in found]
     await tx.execute(
         """
-        insert into waiting (case_id, queue, tier, since)
-        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])
-        on conflict (case_id, queue) do update set tier = excluded.tier, since = excluded.since
+        insert into waiting (case_id, queue, tier, since, track)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
+        on conflict (case_id, queue) do update
+            set tier = excluded.tier, since = excluded.since, track = excluded.track
         """,
         *(list(column) for column in zip(*rows, strict=True)),
     )
@@ -97,8 +99,8 @@ async def recount(tx: Transaction) -> int:
         await tx.fetchval(
             """
             with counted as (
-                select queue || '/' || tier as key, count(*) as n from waiting
-                where queue = any($1::text[]) group by queue, tier
+                select concat_ws('/', queue, tier, track) as key, count(*) as n from waiting
+                where queue = any($1::text[]) group by queue, tier, track
             ), known as (
                 select key, sum(n)::bigint as n from (
                     select key, n from tally where name = 'waiting'
