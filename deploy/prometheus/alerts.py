@@ -13,6 +13,9 @@ DAY: Final = 86_400
 LONG_WAITS: Final = "hand_over|city_desk|dispatcher|arbiter|more_time|call_back"
 """The stuck queues in which a case waits for a person; a pause has an end of its own."""
 
+VERSIONS: Final = "casegrid_router_policy_version > 0 or casegrid_intake_policy_version > 0"
+"""Of each process that knows one: 0 is what a process shows that reads none."""
+
 SILENT: Final = (
     Alert(
         "CasegridWatchdog",
@@ -48,10 +51,11 @@ SILENT: Final = (
     ),
     Alert(
         "CasegridDegraded",
-        "min by (job) (casegrid_ready) == 0.5",
+        "min by (job) (casegrid_ready) < 1 unless on (job) max by (job) (casegrid_ready) == 0",
         "10m",
         "{{ $labels.job }} works, and not all of it",
-        "/readyz names the part: a broker away, a partition that stands, a clock that differs.",
+        "/readyz names the part, or one process of several is not ready: a broker away, a partition"
+        " that stands, a clock that differs.",
         severity="ticket",
         dashboard="casegrid-service",
     ),
@@ -289,10 +293,10 @@ NEVER: Final = (
     ),
     Alert(
         "CasegridPoliciesDiffer",
-        "max(casegrid_router_policy_version) != max(casegrid_intake_policy_version)",
+        f"max({VERSIONS}) != min({VERSIONS})",
         "10m",
-        "Intake and router go by different policies",
-        "One of them did not take the last version: it may be parked.",
+        "Processes of intake and router go by different policies",
+        "One of them did not take the last version, {{ $value }}: it may be parked.",
         severity="ticket",
         owner="policy",
     ),
