@@ -15,7 +15,7 @@ from functools import cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared import hearing, outbox
+from shared import hearing, outbox, telemetry
 from shared.clock import wall
 from shared.events import (
     CensusDiffered,
@@ -247,9 +247,15 @@ async def age(tx: Transaction) -> float | None:
 
 
 async def show_age(tx: Transaction) -> None:
-    """How long ago the last whole walk ended."""
-    seconds = await age(tx)
-    CENSUS_AGE.set(float("nan") if seconds is None else seconds)
+    """Show how long ago the last whole walk ended; before the first, how long ago it began."""
+    since = await tx.fetchval(
+        """
+        select nullif(case when done_at > '-infinity' then done_at else begun_at end, '-infinity')
+        from census
+        """
+    )
+    if since is not None:
+        telemetry.show_age(CENSUS_AGE, since)
 
 
 # ---------------------------------------------------------------- whoever hears it

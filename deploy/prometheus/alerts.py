@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.prometheus.rule import Alert
+from shared.census import PAGE
 
 JOBS: Final = ("intake", "router", "escalation", "analytics")
 ANY: Final = f'job=~"{"|".join(JOBS)}"'
@@ -15,6 +16,8 @@ LONG_WAITS: Final = "hand_over|city_desk|dispatcher|arbiter|more_time|call_back"
 
 VERSIONS: Final = "casegrid_router_policy_version > 0 or casegrid_intake_policy_version > 0"
 """Of each process that knows one: 0 is what a process shows that reads none."""
+CENSUS_AGE: Final = "casegrid_census_walk_age_seconds"
+OPEN_CASES: Final = "max by (job) (sum by (job, instance) (casegrid_router_open_cases))"
 
 SILENT: Final = (
     Alert(
@@ -252,7 +255,8 @@ NEVER: Final = (
     ),
     Alert(
         "CasegridCensusOld",
-        "min by (job) (casegrid_census_walk_age_seconds) > 10800",
+        f"min by (job) ({CENSUS_AGE}) > on (job) 10800 + {2 / PAGE:g} * ({OPEN_CASES}"
+        f" or 0 * min by (job) ({CENSUS_AGE}))",
         "10m",
         "{{ $labels.job }} has not counted all for {{ $value | humanizeDuration }}",
         "What goes missing meanwhile is found late.",

@@ -106,8 +106,14 @@ TRIED: Mapping[str, Tried] = {
         },
         {"job": "intake"},
     ),
-    "CasegridHeartbeatMissing": level(
-        'casegrid_heartbeat_age_seconds{stage="routed"}', "91", "90", "30s", stage="routed"
+    "CasegridHeartbeatMissing": Tried(
+        "30s",
+        {
+            # It cannot ask its database, and so knows less than the other.
+            'casegrid_heartbeat_age_seconds{stage="routed",instance="a"}': ("500+15", "900+15"),
+            'casegrid_heartbeat_age_seconds{stage="routed",instance="b"}': ("90", "91"),
+        },
+        {"stage": "routed"},
     ),
     "CasegridNoHeartbeat": Tried(
         "5m", {'casegrid_heartbeat_age_seconds{stage="routed"}': ("1", "stale")}, {}
@@ -178,6 +184,27 @@ TRIED: Mapping[str, Tried] = {
             'casegrid_census_walk_age_seconds{job="router",instance="b"}': ("10800", "10801"),
         },
         {"job": "router"},
+        quiet=(
+            # 18,000 pages take longer; and so long does a whole walk take.
+            {
+                'casegrid_census_walk_age_seconds{job="router"}': "30000",
+                'casegrid_router_open_cases{job="router",tier="street"}': "4000000",
+                'casegrid_router_open_cases{job="router",tier="grid"}': "5000000",
+            },
+            {'casegrid_census_walk_age_seconds{job="analytics"}': "NaN"},
+        ),
+        fires=(
+            {
+                'casegrid_census_walk_age_seconds{job="router",instance="a"}': "10801",
+                # It does not count, or has not come to it yet.
+                'casegrid_census_walk_age_seconds{job="router",instance="b"}': "NaN",
+            },
+            {
+                'casegrid_census_walk_age_seconds{job="router"}': "46801",
+                'casegrid_router_open_cases{job="router",tier="street"}': "4000000",
+                'casegrid_router_open_cases{job="router",tier="grid"}': "5000000",
+            },
+        ),
     ),
     "CasegridOrdersUnknown": growing("casegrid_router_orders_unknown_total"),
     "CasegridForeignClock": growing(
@@ -295,6 +322,8 @@ def asked(
 
 def so_often(value: str, times: int) -> str:
     """A value, or what grows, so often; a series that ends, ends once."""
+    if value == "NaN":
+        return " ".join([value] * times)
     return value if value == "stale" else f"{value}x{times - 1}"
 
 
@@ -329,7 +358,7 @@ def groups(alert: Alert) -> Iterator[dict[str, Any]]:
 def written(values: str, times: int) -> str:
     """Values up to the end: the last of them stays."""
     *before, last = values.split()
-    return " ".join([*before, f"{last}x{times}"])
+    return " ".join([*before, so_often(last, times + 1)])
 
 
 class Burnt(NamedTuple):
