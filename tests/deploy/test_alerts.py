@@ -51,9 +51,14 @@ WELL = 40
 """So many values longer than `after` all is well first."""
 
 
-def level(series: str, high: str, low: str, after: str, **labels: str) -> Tried:
-    """A gauge that just is not too high, and then is."""
-    return Tried(after, {series: (low, high)}, labels)
+def level(series: str, high: str, low: str, after: str, least: str = "", **labels: str) -> Tried:
+    """A gauge that just is not too high, and then is; once it was `least`."""
+    return Tried(after, {series: (f"{least} {low}".strip(), high)}, labels)
+
+
+def waiting(queue: str) -> str:
+    """How long the oldest case waits in a stuck queue of a street."""
+    return f'casegrid_router_waiting_oldest_seconds{{queue="{queue}",tier="street"}}'
 
 
 def growing(series: str, **labels: str) -> Tried:
@@ -133,9 +138,12 @@ TRIED: Mapping[str, Tried] = {
         },
         {"reason": "outbox"},
     ),
-    "CasegridLagging": level(
-        'casegrid_consumer_lag_seconds{job="router",topic="intake.events"}', "61", "60", "2m",
-        job="router", topic="intake.events",
+    "CasegridLagging": Tried(
+        "2m",
+        {'casegrid_consumer_lag_seconds{job="router",topic="intake.events"}': ("60", "61")},
+        {"job": "router", "topic": "intake.events"},
+        # Nobody is woken for figures.
+        quiet=({'casegrid_consumer_lag_seconds{job="analytics",topic="router.events"}': "5000"},),
     ),
     "CasegridPartitionStopped": level(
         'casegrid_stopped_partitions{job="router",topic="intake.events"}', "1", "0", "1m",
@@ -148,15 +156,29 @@ TRIED: Mapping[str, Tried] = {
     "CasegridDeadlineNotFired": level(
         "casegrid_escalation_unfired_oldest_seconds", "31", "30", "30s"
     ),
-    "CasegridOrdersUnanswered": Tried(
-        "10m", {"casegrid_escalation_orders_unanswered": ("0", "2")}, {}
+    # How many are under way says nothing: in a city some always are.
+    "CasegridOrdersUnanswered": level(
+        "casegrid_escalation_orders_oldest_seconds", "301", "300", "1m"
     ),
-    "CasegridQueueStuck": level(
-        'casegrid_router_waiting_oldest_seconds{queue="dispatcher",tier="street"}', "172801",
-        "172800", "1h", queue="dispatcher", tier="street",
+    "CasegridQueueStuck": Tried(
+        "1h",
+        {waiting("dispatcher"): ("259200", "259201")},
+        {"queue": "dispatcher", "tier": "street"},
+        # Over a weekend nobody calls, and no outside body takes anything.
+        quiet=(
+            {waiting("call_back"): "604800"},
+            {waiting("more_time"): "604800"},
+            {waiting("hand_over"): "345600"},
+            {waiting("pause"): "9999999"},
+        ),
     ),
-    "CasegridNoticesNotPushed": level("casegrid_escalation_notices_not_pushed", "1", "0", "10m"),
-    "CasegridNoticesUnheeded": level("casegrid_escalation_notices_unheeded", "1", "0", "1h"),
+    # As many as yesterday is a level, however high.
+    "CasegridNoticesNotPushed": level(
+        "casegrid_escalation_notices_not_pushed", "511", "510", "10m", least="500"
+    ),
+    "CasegridNoticesUnheeded": level(
+        "casegrid_escalation_notices_unheeded", "4021", "4020", "1h", least="4000"
+    ),
     "CasegridProjectionOld": level(
         "casegrid_analytics_projection_age_seconds", "301", "300", "5m"
     ),
@@ -239,7 +261,7 @@ TRIED: Mapping[str, Tried] = {
         {'casegrid_weather_total{job="router",loop="relay",what="x"}': ("5", "6+1")},
         {"job": "router", "loop": "relay"},
         # Once, and it is over.
-        quiet=({'casegrid_weather_total{job="router",loop="relay",what="x"}': "5x110 6"},),
+        quiet=({'casegrid_weather_total{job="router",loop="relay",what="x"}': "5x301 6"},),
     ),
     "CasegridLoopSlow": level(
         'casegrid_loop_lag_seconds{job="router",instance="a"}', "0.6", "0.5", "5m",
@@ -340,7 +362,7 @@ def groups(alert: Alert) -> Iterator[dict[str, Any]]:
     after = seconds_of(tried.after)
     well, ill = WELL + after // EACH, after // EACH + 1
     series = {
-        name: f"{so_often(good, well)} {so_often(bad, ill)}"
+        name: f"{written(good, well)} {so_often(bad, ill)}"
         for name, (good, bad) in tried.steps.items()
     }
     moment = well * EACH + after
@@ -350,7 +372,7 @@ def groups(alert: Alert) -> Iterator[dict[str, Any]]:
     long = 2 * moment
     for cases, labels in ((tried.fires, tried.labels), (tried.quiet, None)):
         for n, steady in enumerate(cases):
-            series = {name: written(values, long // EACH) for name, values in steady.items()}
+            series = {name: written(values, long // EACH + 1) for name, values in steady.items()}
             what = f"{alert.name} {'fires' if labels is not None else 'is quiet'} too, {n}"
             yield asked(what, series, [told(alert, long, labels)])
 
@@ -358,7 +380,7 @@ def groups(alert: Alert) -> Iterator[dict[str, Any]]:
 def written(values: str, times: int) -> str:
     """Values up to the end: the last of them stays."""
     *before, last = values.split()
-    return " ".join([*before, so_often(last, times + 1)])
+    return " ".join([*before, so_often(last, times - len(before))])
 
 
 class Burnt(NamedTuple):
