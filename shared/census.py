@@ -18,7 +18,7 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
-from shared import hearing, outbox
+from shared import hearing, outbox, telemetry
 from shared.clock import wall
 from shared.events import (
     CensusDiffered,
@@ -255,9 +255,15 @@ async def age(tx: Transaction) -> float | None:
 
 
 async def show_age(tx: Transaction) -> None:
-    """How long ago the last whole walk ended."""
-    seconds = await age(tx)
-    CENSUS_AGE.set(float("nan") if seconds is None else seconds)
+    """Show how long ago the last whole walk ended; before the first, how long ago it began."""
+    since = await tx.fetchval(
+        """
+        select nullif(case when done_at > '-infinity' then done_at else begun_at end, '-infinity')
+        from census
+        """
+    )
+    if since is not None:
+        telemetry.show_age(CENSUS_AGE, since)
 
 
 # ---------------------------------------------------------------- whoever hears it

@@ -23,7 +23,7 @@ from shared.hearing import Batch, Done, Handle
 from shared.kafka import PARTITIONS
 from shared.outbox import Saying
 from shared.postgres import Transaction
-from shared.telemetry import HEARTBEAT_AGE
+from shared.telemetry import HEARTBEAT_AGE, show_age
 
 SENT: Final = "sent"
 """In place of a topic: what intake itself said last."""
@@ -187,4 +187,4 @@ async def show_ages(tx: Transaction, service: str, since: datetime) -> None:
             everywhere = 1 if topic == SENT else PARTITIONS[Topic(topic)]
             whole = row is not None and row["felt"] >= everywhere
             last = row["oldest"] if row is not None and whole else since
-            HEARTBEAT_AGE.labels(stage).set(max(0.0, (wall() - last).total_seconds()))
+            show_age(HEARTBEAT_AGE.labels(stage), last)

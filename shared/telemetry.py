@@ -6,12 +6,14 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 from shared import lines
+from shared.clock import wall
 from shared.events import Topic
 
 # When each counter was made: as many series again, which nobody asks for.
@@ -111,8 +113,10 @@ STRANGERS = Counter(
     ["topic"],
 )  # fmt: skip
 CENSUS_AGE = Gauge(
-    "casegrid_census_walk_age_seconds", "Since the owner last counted all; NaN before the first"
+    "casegrid_census_walk_age_seconds",
+    "Since the owner last counted all, or first began to; NaN where nobody counts",
 )
+CENSUS_AGE.set(float("nan"))
 FOREIGN_CLOCK = Counter(
     "casegrid_foreign_clock_events", "Events stamped by another promise clock than ours", ["topic"]
 )
@@ -156,6 +160,14 @@ def begin(topic: Topic) -> None:
         counter.labels(topic)
     for gauge in (EXPIRED, STOPPED_PARTITIONS):
         gauge.labels(topic).set(0)
+
+
+def show_age(gauge: Gauge, since: datetime) -> None:
+    """Show how long ago something was, now and whenever it is asked.
+
+    So it goes on growing while nobody can look again, and whoever knows best shows the least.
+    """
+    gauge.set_function(lambda: max(0.0, (wall() - since).total_seconds()))
 
 
 def show_partitions(gauge: Gauge, topic: Topic, values: Mapping[int, float]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.grafana.panel import (
+    ORANGE,
     Limit,
     Page,
     Panel,
@@ -169,8 +170,9 @@ TOGETHER: Final = Row(
         ),
         Panel(
             "Since all were counted", "距上次全量核对", "s",
-            one("min by (job) (casegrid_census_walk_age_seconds)", "{{job}}"), "",
-            ("CasegridCensusOld",),
+            one("min by (job) (casegrid_census_walk_age_seconds)", "{{job}}"),
+            "The alert waits 2 s more for each 500 open cases: so long may a count take.",
+            ("CasegridCensusOld",), limits=(Limit(10_800, ORANGE),),
         ),
         Panel(
             "Differed from the owner", "核对差异", "short",

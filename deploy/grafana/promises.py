@@ -85,10 +85,10 @@ RESIDENTS: Final = Row(
             ),
         ),
         Panel(
-            "Orders without an answer", "未答复指令", "short",
-            one(largest("casegrid_escalation_orders_unanswered"), "orders 件"),
-            "Some for a moment is usual; for minutes the router does not hear.",
-            ("CasegridOrdersUnanswered",), limits=(),
+            "Oldest order without an answer", "最久未答复指令", "s",
+            one(largest("casegrid_escalation_orders_oldest_seconds"), "oldest 最久"),
+            "A moment is usual; after minutes the router does not hear.",
+            ("CasegridOrdersUnanswered",),
         ),
         Panel(
             "Orders applied and refused", "指令执行情况", "ops",

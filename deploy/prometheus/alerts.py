@@ -5,13 +5,29 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.prometheus.rule import Alert
+from shared.census import PAGE
 
 JOBS: Final = ("intake", "router", "escalation", "analytics")
 ANY: Final = f'job=~"{"|".join(JOBS)}"'
 GONE: Final = " or ".join(f'absent(up{{job="{job}"}})' for job in JOBS)
 DAY: Final = 86_400
-LONG_WAITS: Final = "hand_over|city_desk|dispatcher|arbiter|more_time|call_back"
-"""The stuck queues in which a case waits for a person; a pause has an end of its own."""
+TOO_LONG: Final = {"call_back|more_time": 7, "hand_over": 4, "dispatcher|city_desk|arbiter": 3}
+"""[ours] Days that a case may wait for a person before those who see to the desks are told.
+
+A desk is promised to act within minutes, an outside body within a working day, and a resident is
+called within 48 hours: each a weekend later is too long. A pause has an end of its own.
+"""
+
+
+def grew(gauge: str) -> str:
+    """By how much a gauge is more than at its least within a day."""
+    return f"max({gauge}) - min_over_time(max({gauge})[1d:5m])"
+
+
+VERSIONS: Final = "casegrid_router_policy_version > 0 or casegrid_intake_policy_version > 0"
+"""Of each process that knows one: 0 is what a process shows that reads none."""
+CENSUS_AGE: Final = "casegrid_census_walk_age_seconds"
+OPEN_CASES: Final = "max by (job) (sum by (job, instance) (casegrid_router_open_cases))"
 
 SILENT: Final = (
     Alert(
@@ -48,10 +64,11 @@ SILENT: Final = (
     ),
     Alert(
         "CasegridDegraded",
-        "min by (job) (casegrid_ready) == 0.5",
+        "min by (job) (casegrid_ready) < 1 unless on (job) max by (job) (casegrid_ready) == 0",
         "10m",
         "{{ $labels.job }} works, and not all of it",
-        "/readyz names the part: a broker away, a partition that stands, a clock that differs.",
+        "/readyz names the part, or one process of several is not ready: a broker away, a partition"
+        " that stands, a clock that differs.",
         severity="ticket",
         dashboard="casegrid-service",
     ),
@@ -110,7 +127,8 @@ STANDSTILL: Final = (
     ),
     Alert(
         "CasegridLagging",
-        "max by (job, topic) (casegrid_consumer_lag_seconds) > 60",
+        # Nobody's case waits for analytics: CasegridProjectionOld tells of it.
+        'max by (job, topic) (casegrid_consumer_lag_seconds{job!="analytics"}) > 60',
         "2m",
         "{{ $labels.job }} is {{ $value | humanizeDuration }} behind in {{ $labels.topic }}",
         "It hears less than is said, or not at all.",
@@ -162,16 +180,20 @@ STANDSTILL: Final = (
     ),
     Alert(
         "CasegridOrdersUnanswered",
-        "min_over_time(max(casegrid_escalation_orders_unanswered)[5m:15s]) > 0",
-        "5m",
-        "{{ $value | humanize }} orders of escalation have no answer",
+        # One that was lost is said again after a minute, and after two more.
+        "max(casegrid_escalation_orders_oldest_seconds) > 300",
+        "1m",
+        "An order of escalation has had no answer for {{ $value | humanizeDuration }}",
         "Promotions wait: the router does not hear escalation, or does not answer.",
         dashboard="casegrid-promises",
     ),
     Alert(
         "CasegridQueueStuck",
-        f'max by (queue, tier) (casegrid_router_waiting_oldest_seconds{{queue=~"{LONG_WAITS}"}})'
-        f" > {2 * DAY}",
+        " or ".join(
+            f'max by (queue, tier) (casegrid_router_waiting_oldest_seconds{{queue=~"{queues}"}})'
+            f" > {days * DAY}"
+            for queues, days in TOO_LONG.items()
+        ),
         "1h",
         "{{ $labels.tier }}: a case waits {{ $value | humanizeDuration }} for {{ $labels.queue }}",
         "Its promises run and are told to its desk; nobody has acted.",
@@ -181,19 +203,19 @@ STANDSTILL: Final = (
     ),
     Alert(
         "CasegridNoticesNotPushed",
-        "max(casegrid_escalation_notices_not_pushed) > 0",
+        f"{grew('casegrid_escalation_notices_not_pushed')} > 10",
         "10m",
-        "{{ $value | humanize }} notices never reached their office",
-        "The office's address refuses them. They stand in its list, where nobody looked.",
+        "{{ $value | humanize }} more notices than a day ago never reached their office",
+        "The address refuses them. They stand in the offices' lists, where nobody looked.",
         severity="ticket",
         dashboard="casegrid-tiers",
     ),
     Alert(
         "CasegridNoticesUnheeded",
-        "max(casegrid_escalation_notices_unheeded) > 0",
+        f"{grew('casegrid_escalation_notices_unheeded')} > 20",
         "1h",
-        "{{ $value | humanize }} notices went up and nobody took note of them",
-        "Offices are told and do not answer.",
+        "{{ $value | humanize }} more notices than a day ago stand and nobody took note of them",
+        "Offices are told, and the level above, and do not answer.",
         severity="ticket",
         owner="duty desk",
         dashboard="casegrid-tiers",
@@ -248,7 +270,8 @@ NEVER: Final = (
     ),
     Alert(
         "CasegridCensusOld",
-        "min by (job) (casegrid_census_walk_age_seconds) > 10800",
+        f"min by (job) ({CENSUS_AGE}) > on (job) 10800 + {2 / PAGE:g} * ({OPEN_CASES}"
+        f" or 0 * min by (job) ({CENSUS_AGE}))",
         "10m",
         "{{ $labels.job }} has not counted all for {{ $value | humanizeDuration }}",
         "What goes missing meanwhile is found late.",
@@ -289,10 +312,10 @@ NEVER: Final = (
     ),
     Alert(
         "CasegridPoliciesDiffer",
-        "max(casegrid_router_policy_version) != max(casegrid_intake_policy_version)",
+        f"max({VERSIONS}) != min({VERSIONS})",
         "10m",
-        "Intake and router go by different policies",
-        "One of them did not take the last version: it may be parked.",
+        "Processes of intake and router go by different policies",
+        "One of them did not take the last version, {{ $value }}: it may be parked.",
         severity="ticket",
         owner="policy",
     ),

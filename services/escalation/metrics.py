@@ -72,6 +72,10 @@ ORDERS_SAID_AGAIN = Counter(
     "casegrid_escalation_orders_said_again", "Orders that got no answer in time"
 )
 UNANSWERED = Gauge("casegrid_escalation_orders_unanswered", "Orders without an answer")
+UNANSWERED_AGE = Gauge(
+    "casegrid_escalation_orders_oldest_seconds",
+    "Wall seconds that the oldest order has had no answer; 0: none waits",
+)
 
 NOTICES = Counter("casegrid_escalation_notices", "Digests that a sweep posted", ["reason"])
 UNACKNOWLEDGED = Gauge(

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import Final
 
 import httpx
@@ -31,11 +32,21 @@ LONG: Final = {
     "CasegridUnrouted": 300.0,
     "CasegridDeadlineNotFired": 30.0,
     "CasegridOrdersUnanswered": 300.0,
-    "CasegridQueueStuck": 2 * DAY,
+    "CasegridProjectionOld": 300.0,
     "CasegridCensusOld": 10_800.0,
 }
 """Wall seconds after which something is worth a look, by the alert that wakes somebody for it: a
 test compares them. An alert asks that it lasts as well; a look is a moment."""
+LONG_WAITS: Final = {
+    "call_back": 7 * DAY,
+    "more_time": 7 * DAY,
+    "hand_over": 4 * DAY,
+    "dispatcher": 3 * DAY,
+    "city_desk": 3 * DAY,
+    "arbiter": 3 * DAY,
+}
+"""Seconds of promise time that a case may wait for a person, by queue, as CasegridQueueStuck has it;
+a pause has an end of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +79,11 @@ class QueueSight:
     owner: str
     n: int | None
     oldest: float | None
-    alarms: bool = False
-    """Whether somebody is called when it is old; a pause has an end of its own."""
 
     @property
     def is_stuck(self) -> bool:
         """Whether it stands for longer than it may."""
-        return self.alarms and (self.oldest or 0.0) > LONG["CasegridQueueStuck"]
+        return (self.oldest or 0.0) > LONG_WAITS.get(self.name, inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +140,11 @@ def wants(one: ServiceSight) -> list[str]:
         said.append(f"{one.name} is {one.state}{f': {why}' if why else ''}")
     if one.parked:
         said.append(f"{one.name} has parked {one.parked}: casegrid parked list")
+    # Nobody's case waits for the figures.
+    behind = "CasegridProjectionOld" if one.name == "analytics" else "CasegridLagging"
     ages = (
         (one.unsaid_seconds, "CasegridOutboxStuck", f"{one.name} has not said an event for"),
-        (one.lag_seconds, "CasegridLagging", f"{one.name} is behind by"),
+        (one.lag_seconds, behind, f"{one.name} is behind by"),
         (one.census_seconds, "CasegridCensusOld", f"{one.name} has not counted all for"),
     )
     return said + late(ages)
@@ -201,8 +212,7 @@ def queue_sight(queue: StuckQueue, pages: Mapping[str, Page]) -> QueueSight:
         n = int(sum(total(page, queue.metrics[0], only) for page in asked))
         ages = [name for name in queue.metrics[1:] if name.endswith("_seconds")]
         oldest = max((page.largest(age, **only) for page in asked for age in ages), default=None)
-    alarms = queue.metrics[0] == WAITING and queue.name != "pause"
-    return QueueSight(queue.name, queue.holds, queue.owner, n, oldest, alarms)
+    return QueueSight(queue.name, queue.holds, queue.owner, n, oldest)
 
 
 def total(page: Page, name: str, only: Mapping[str, str]) -> float:

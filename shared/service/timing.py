@@ -19,8 +19,26 @@ async def keep_time(process: Process, timer: Timer) -> None:
             await asyncio.sleep(pause)
 
 
+MEASURED = (
+    telemetry.OUTBOX_DEPTH,
+    telemetry.OUTBOX_AGE,
+    telemetry.PARKED_NOW,
+    telemetry.CLOCK_SKEW,
+)
+
+
 async def fold(process: Process) -> float:
-    """Each second: fold the counts, measure outbox, heartbeats, parked and skew."""
+    """Each second: fold the counts and measure; what cannot be measured is not shown as it was."""
+    try:
+        return await measure(process)
+    except BaseException:
+        for gauge in MEASURED:
+            gauge.set(float("nan"))
+        raise
+
+
+async def measure(process: Process) -> float:
+    """Fold the counts, measure outbox, heartbeats, parked and skew."""
     async with postgres.transaction(process.pool, "timer") as tx:
         await tally.fold(tx)
     async with process.pool.acquire(timeout=10) as connection:

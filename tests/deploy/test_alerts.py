@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -31,119 +31,172 @@ RULES: tuple[Alert | Recording, ...] = (
 
 
 class Tried(NamedTuple):
-    """Series by name: with which an alert fires, and with which it must be quiet.
+    """With what an alert fires, after how long, and with what it must be quiet.
 
-    Values in promtool's notation, one each minute. `labels`: those of what fires.
+    `steps`: for each series its value while all is well, and from when it is not; the alert must
+    fire exactly `after` that and no sooner. Values in promtool's notation without how often, one
+    each `EACH` seconds. `labels`: those of what fires. `fires`, `quiet`: more that must, and must
+    not, each steady.
     """
 
-    fires: Mapping[str, str]
-    quiet: Mapping[str, str]
+    after: str
+    steps: Mapping[str, tuple[str, str]]
     labels: Mapping[str, str]
-    minutes: int = 120
+    quiet: tuple[Mapping[str, str], ...] = ()
+    fires: tuple[Mapping[str, str], ...] = ()
 
 
-def level(series: str, high: str, low: str, minutes: int = 120, **labels: str) -> Tried:
-    """A gauge that is too high all the time, and one that just is not."""
-    return Tried({series: f"{high}x150"}, {series: f"{low}x150"}, labels, minutes)
+EACH = 15
+WELL = 40
+"""So many values longer than `after` all is well first."""
 
 
-def growing(series: str, minutes: int = 30, **labels: str) -> Tried:
-    """A counter of what must not happen: it grew, and it stands still."""
-    return Tried({series: "0x20 1x130"}, {series: "7x150"}, labels, minutes)
+def level(series: str, high: str, low: str, after: str, least: str = "", **labels: str) -> Tried:
+    """A gauge that just is not too high, and then is; once it was `least`."""
+    return Tried(after, {series: (f"{least} {low}".strip(), high)}, labels)
 
 
 def waking(in_time: str) -> dict[str, str]:
-    """A loop that was asked 96 times a minute how late it woke."""
+    """A loop that was asked 24 times in a quarter of a minute how late it woke."""
     name = 'casegrid_loop_lag_seconds_bucket{job="router",instance="a",le='
-    return {
-        f'{name}"0.5"}}': in_time, f'{name}"5"}}': "0+96x150", f'{name}"+Inf"}}': "0+96x150"
-    }  # fmt: skip
+    return {f'{name}"0.5"}}': in_time, f'{name}"5"}}': "0+24", f'{name}"+Inf"}}': "0+24"}
 
 
-UP_ALL = {f'up{{job="{job}",instance="a"}}': "1x150" for job in JOBS}
+def waiting(queue: str) -> str:
+    """How long the oldest case waits in a stuck queue of a street."""
+    return f'casegrid_router_waiting_oldest_seconds{{queue="{queue}",tier="street"}}'
+
+
+def growing(series: str, **labels: str) -> Tried:
+    """A counter of what must not happen: it stands still, and then it grew."""
+    return Tried("0s", {series: ("7", "8")}, labels)
+
+
+UP_ALL = {f'up{{job="{job}",instance="a"}}': ("1", "1") for job in JOBS}
 TRIED: Mapping[str, Tried] = {
-    "CasegridWatchdog": Tried({"up": "1x150"}, {}, {}),
     "CasegridServiceDown": Tried(
-        UP_ALL | {'up{job="router",instance="a"}': "0x150"}, UP_ALL, {"job": "router"}
+        "2m",
+        UP_ALL | {'up{job="router",instance="a"}': ("1", "0")},
+        {"job": "router"},
+        fires=({f'up{{job="{job}",instance="a"}}': "1" for job in JOBS if job != "router"},),
     ),
     "CasegridInstanceDown": Tried(
-        UP_ALL | {'up{job="router",instance="b"}': "0x150"},
-        UP_ALL | {'up{job="router",instance="a"}': "0x150"},
+        "5m",
+        UP_ALL | {'up{job="router",instance="b"}': ("1", "0")},
         {"job": "router", "instance": "b"},
+        # All of them are down: that is another alert.
+        quiet=({'up{job="router",instance="a"}': "0", 'up{job="router",instance="b"}': "0"},),
     ),
     "CasegridNotReady": Tried(
-        {'casegrid_ready{job="router",instance="a"}': "0x150"},
+        "2m",
         {
-            'casegrid_ready{job="router",instance="a"}': "0x150",
-            'casegrid_ready{job="router",instance="b"}': "0.5x150",
+            'casegrid_ready{job="router",instance="a"}': ("0", "0"),
+            'casegrid_ready{job="router",instance="b"}': ("0.5", "0"),
         },
         {"job": "router"},
     ),
-    "CasegridDegraded": level('casegrid_ready{job="router"}', "0.5", "1", job="router"),
+    "CasegridDegraded": Tried(
+        "10m",
+        {'casegrid_ready{job="router",instance="a"}': ("1", "0.5")},
+        {"job": "router"},
+        quiet=({f'casegrid_ready{{job="router",instance="{one}"}}': "0" for one in "ab"},),
+        # One of several is not ready: nobody else says so.
+        fires=tuple(
+            {
+                'casegrid_ready{job="router",instance="a"}': "0",
+                'casegrid_ready{job="router",instance="b"}': other,
+            }
+            for other in ("0.5", "1")
+        ),
+    ),
     "CasegridNoRelay": Tried(
-        {'casegrid_relay_active{job="intake",instance="a"}': "0x150"},
+        "2m",
         {
-            'casegrid_relay_active{job="intake",instance="a"}': "0x150",
-            'casegrid_relay_active{job="intake",instance="b"}': "1x150",
+            'casegrid_relay_active{job="intake",instance="a"}': ("0", "0"),
+            'casegrid_relay_active{job="intake",instance="b"}': ("1", "0"),
         },
         {"job": "intake"},
     ),
-    "CasegridHeartbeatMissing": level(
-        'casegrid_heartbeat_age_seconds{stage="routed"}', "120", "45", stage="routed"
+    "CasegridHeartbeatMissing": Tried(
+        "30s",
+        {
+            # It cannot ask its database, and so knows less than the other.
+            'casegrid_heartbeat_age_seconds{stage="routed",instance="a"}': ("500+15", "900+15"),
+            'casegrid_heartbeat_age_seconds{stage="routed",instance="b"}': ("90", "91"),
+        },
+        {"stage": "routed"},
     ),
     "CasegridNoHeartbeat": Tried(
-        {}, {'casegrid_heartbeat_age_seconds{stage="routed"}': "1x150"}, {}
+        "5m", {'casegrid_heartbeat_age_seconds{stage="routed"}': ("1", "stale")}, {}
     ),
     "CasegridOutboxStuck": level(
-        'casegrid_outbox_age_seconds{job="intake"}', "31", "29", job="intake"
+        'casegrid_outbox_age_seconds{job="intake"}', "31", "30", "1m", job="intake"
     ),
     "CasegridOutboxDeep": level(
-        'casegrid_outbox_depth{job="intake"}', "10001", "10000", job="intake"
+        'casegrid_outbox_depth{job="intake"}', "10001", "10000", "5m", job="intake"
     ),
     "CasegridIntakeRefuses": Tried(
-        {'casegrid_intake_refused_total{reason="outbox"}': "0+5x150"},
+        "5m",
         {
-            'casegrid_intake_refused_total{reason="outbox"}': "5x150",
+            'casegrid_intake_refused_total{reason="outbox"}': ("5", "6+1"),
             # Who sends too much is told so; that is nobody's fault here.
-            'casegrid_intake_refused_total{reason="share"}': "0+5x150",
+            'casegrid_intake_refused_total{reason="share"}': ("0+5", "500+5"),
         },
         {"reason": "outbox"},
     ),
-    "CasegridLagging": level(
-        'casegrid_consumer_lag_seconds{job="router",topic="intake.events"}', "61", "59",
-        job="router", topic="intake.events",
+    "CasegridLagging": Tried(
+        "2m",
+        {'casegrid_consumer_lag_seconds{job="router",topic="intake.events"}': ("60", "61")},
+        {"job": "router", "topic": "intake.events"},
+        # Nobody is woken for figures.
+        quiet=({'casegrid_consumer_lag_seconds{job="analytics",topic="router.events"}': "5000"},),
     ),
     "CasegridPartitionStopped": level(
-        'casegrid_stopped_partitions{job="router",topic="intake.events"}', "1", "0",
+        'casegrid_stopped_partitions{job="router",topic="intake.events"}', "1", "0", "1m",
         job="router", topic="intake.events",
     ),
-    "CasegridParked": level('casegrid_parked{job="router"}', "1", "0", job="router"),
-    "CasegridPetitionsBlocked": level("casegrid_router_blocked_petitions", "1", "0"),
-    "CasegridUnread": level("casegrid_intake_unread_age_seconds", "61", "59"),
-    "CasegridUnrouted": level("casegrid_intake_unrouted_oldest_seconds", "301", "299"),
-    "CasegridDeadlineNotFired": level("casegrid_escalation_unfired_oldest_seconds", "31", "29"),
-    "CasegridOrdersUnanswered": Tried(
-        {"casegrid_escalation_orders_unanswered": "2x150"},
-        # Now and then some are under way.
-        {"casegrid_escalation_orders_unanswered": "2 0 3 " * 50},
-        {},
+    "CasegridParked": level('casegrid_parked{job="router"}', "1", "0", "1m", job="router"),
+    "CasegridPetitionsBlocked": level("casegrid_router_blocked_petitions", "1", "0", "15m"),
+    "CasegridUnread": level("casegrid_intake_unread_age_seconds", "61", "60", "1m"),
+    "CasegridUnrouted": level("casegrid_intake_unrouted_oldest_seconds", "301", "300", "1m"),
+    "CasegridDeadlineNotFired": level(
+        "casegrid_escalation_unfired_oldest_seconds", "31", "30", "30s"
     ),
-    "CasegridQueueStuck": level(
-        'casegrid_router_waiting_oldest_seconds{queue="dispatcher",tier="street"}', "172801",
-        "172799", queue="dispatcher", tier="street",
+    # How many are under way says nothing: in a city some always are.
+    "CasegridOrdersUnanswered": level(
+        "casegrid_escalation_orders_oldest_seconds", "301", "300", "1m"
     ),
-    "CasegridNoticesNotPushed": level("casegrid_escalation_notices_not_pushed", "1", "0"),
-    "CasegridNoticesUnheeded": level("casegrid_escalation_notices_unheeded", "1", "0"),
-    "CasegridProjectionOld": level("casegrid_analytics_projection_age_seconds", "301", "299"),
+    "CasegridQueueStuck": Tried(
+        "1h",
+        {waiting("dispatcher"): ("259200", "259201")},
+        {"queue": "dispatcher", "tier": "street"},
+        # Over a weekend nobody calls, and no outside body takes anything.
+        quiet=(
+            {waiting("call_back"): "604800"},
+            {waiting("more_time"): "604800"},
+            {waiting("hand_over"): "345600"},
+            {waiting("pause"): "9999999"},
+        ),
+    ),
+    # As many as yesterday is a level, however high.
+    "CasegridNoticesNotPushed": level(
+        "casegrid_escalation_notices_not_pushed", "511", "510", "10m", least="500"
+    ),
+    "CasegridNoticesUnheeded": level(
+        "casegrid_escalation_notices_unheeded", "4021", "4020", "1h", least="4000"
+    ),
+    "CasegridProjectionOld": level(
+        "casegrid_analytics_projection_age_seconds", "301", "300", "5m"
+    ),
     "CasegridRecordsMissed": growing(
         'casegrid_records_missed_total{job="router",topic="intake.events"}',
         job="router", topic="intake.events",
     ),
     "CasegridLanesRefused": growing(
-        'casegrid_lanes_refused_total{job="intake",reason="RecordTooLarge"}', 25,
+        'casegrid_lanes_refused_total{job="intake",reason="RecordTooLarge"}',
         job="intake", reason="RecordTooLarge",
     ),
-    "CasegridUnstorable": growing("casegrid_intake_unstorable_total", 25),
+    "CasegridUnstorable": growing("casegrid_intake_unstorable_total"),
     "CasegridCensusDiffers": growing(
         'casegrid_census_differences_total{job="router",topic="intake.events"}',
         job="router", topic="intake.events",
@@ -153,38 +206,76 @@ TRIED: Mapping[str, Tried] = {
         job="analytics", topic="router.events",
     ),
     "CasegridCensusOld": Tried(
+        "10m",
         {
-            'casegrid_census_walk_age_seconds{job="router",instance="a"}': "10801x150",
-        },
-        {
-            'casegrid_census_walk_age_seconds{job="router",instance="a"}': "10801x150",
-            'casegrid_census_walk_age_seconds{job="router",instance="b"}': "60x150",
+            'casegrid_census_walk_age_seconds{job="router",instance="a"}': ("10801", "10801"),
+            'casegrid_census_walk_age_seconds{job="router",instance="b"}': ("10800", "10801"),
         },
         {"job": "router"},
+        quiet=(
+            # 18,000 pages take longer; and so long does a whole walk take.
+            {
+                'casegrid_census_walk_age_seconds{job="router"}': "30000",
+                'casegrid_router_open_cases{job="router",tier="street"}': "4000000",
+                'casegrid_router_open_cases{job="router",tier="grid"}': "5000000",
+            },
+            {'casegrid_census_walk_age_seconds{job="analytics"}': "NaN"},
+        ),
+        fires=(
+            {
+                'casegrid_census_walk_age_seconds{job="router",instance="a"}': "10801",
+                # It does not count, or has not come to it yet.
+                'casegrid_census_walk_age_seconds{job="router",instance="b"}': "NaN",
+            },
+            {
+                'casegrid_census_walk_age_seconds{job="router"}': "46801",
+                'casegrid_router_open_cases{job="router",tier="street"}': "4000000",
+                'casegrid_router_open_cases{job="router",tier="grid"}': "5000000",
+            },
+        ),
     ),
     "CasegridOrdersUnknown": growing("casegrid_router_orders_unknown_total"),
     "CasegridForeignClock": growing(
-        'casegrid_foreign_clock_events_total{job="router",topic="intake.events"}', 25,
+        'casegrid_foreign_clock_events_total{job="router",topic="intake.events"}',
         job="router", topic="intake.events",
     ),
     "CasegridClockSkew": level(
-        'casegrid_clock_skew_seconds{job="router"}', "-3", "-1", job="router"
+        'casegrid_clock_skew_seconds{job="router"}', "-2.1", "-2", "2m", job="router"
     ),
-    "CasegridCalendarEnds": level("casegrid_router_calendar_left_seconds", "3887999", "3888000"),
+    "CasegridCalendarEnds": level(
+        "casegrid_router_calendar_left_seconds", "3887999", "3888000", "1h"
+    ),
     "CasegridPoliciesDiffer": Tried(
-        {"casegrid_router_policy_version": "4x150", "casegrid_intake_policy_version": "3x150"},
-        {"casegrid_router_policy_version": "4x150", "casegrid_intake_policy_version": "4x150"},
+        "10m",
+        {
+            'casegrid_router_policy_version{job="router",instance="a"}': ("3", "4"),
+            'casegrid_router_policy_version{job="router",instance="b"}': ("0", "0"),
+            'casegrid_intake_policy_version{job="intake",instance="a"}': ("3", "3"),
+        },
         {},
+        fires=(
+            # One of intake's did not take it.
+            {
+                'casegrid_router_policy_version{job="router"}': "4",
+                'casegrid_intake_policy_version{job="intake",instance="a"}': "4",
+                'casegrid_intake_policy_version{job="intake",instance="b"}': "3",
+            },
+        ),
     ),
     "CasegridWeather": Tried(
-        {'casegrid_weather_total{job="router",loop="relay",what="x"}': "0+1x150"},
-        # Once, and it is over.
-        {'casegrid_weather_total{job="router",loop="relay",what="x"}': "0x100 1x50"},
+        "15m",
+        {'casegrid_weather_total{job="router",loop="relay",what="x"}': ("5", "6+1")},
         {"job": "router", "loop": "relay"},
+        # Once, and it is over.
+        quiet=({'casegrid_weather_total{job="router",loop="relay",what="x"}': "5x301 6"},),
     ),
-    # Two samples a second. Blocked for 5 s of every 20 it is asked 30 times in time, once late.
-    "CasegridLoopSlow": Tried(waking("0+93x150"), waking("0+95.5x150"),
-                              {"job": "router", "instance": "a"}),
+    # Blocked for 5 s of every 20 it is asked in time and late, and two samples make a rate.
+    "CasegridLoopSlow": Tried(
+        "315s",
+        {name: ("_", values) for name, values in waking("0+23.25").items()},
+        {"job": "router", "instance": "a"},
+        quiet=(waking("0+23.875"),),
+    ),
 }  # fmt: skip
 
 KIND = {
@@ -193,70 +284,190 @@ KIND = {
 }  # fmt: skip
 
 
-def burning(promise: str, failed: float) -> dict[str, str]:
-    """What a promise is measured by, of which this share fails; a thousand events a minute."""
-    job = KIND[promise]
-    bad, good = f"0+{1000 * failed:g}x500", f"0+{1000 * (1 - failed):g}x500"
-    if promise == "availability":
+def burning(
+    promise: Promise, stretches: Sequence[tuple[int, float, float]], each: int
+) -> dict[str, str]:
+    """What a promise is measured by while its budget burns so; a thousand events a minute at 1."""
+    job, budget = KIND[promise.name], 1 - promise.objective
+    bad = grown(
+        [(minutes, 1000 * many * times * budget) for minutes, times, many in stretches], each
+    )
+    good = grown(
+        [(minutes, 1000 * many * (1 - times * budget)) for minutes, times, many in stretches], each
+    )
+    whole = grown([(minutes, 1000 * many) for minutes, _, many in stretches], each)
+    if promise.name == "availability":
         series = f'casegrid_http_requests_total{{job="{job}",route="/petitions",method="POST"'
         probes = f'casegrid_http_requests_total{{job="{job}",route="/readyz",method="GET"'
         return {
             f'{series},status="503"}}': bad,
             f'{series},status="202"}}': good,
-            f'{probes},status="503"}}': "0+1000x500",
+            f'{probes},status="503"}}': whole,
         }
     name, le, more = {
         "latency": ("casegrid_http_request_seconds", "0.5", ',route="/petitions"'),
         "routing": ("casegrid_intake_accept_to_routed_seconds", "10.0", ""),
         "escalation": ("casegrid_escalation_fired_late_seconds", "10.0", ""),
-    }[promise]
+    }[promise.name]
     return {
-        f'{name}_count{{job="{job}"{more}}}': "0+1000x500",
+        f'{name}_count{{job="{job}"{more}}}': whole,
         f'{name}_bucket{{job="{job}"{more},le="{le}"}}': good,
     }
 
 
-def asked(alert: Alert, series: Mapping[str, str], minutes: int, expected: Any) -> dict[str, Any]:
-    """A group of promtool's tests: whether an alert fires after so many minutes."""
-    told = f'ALERTS{{alertname="{alert.name}",severity="{alert.severity}",alertstate="firing"}}'
-    return {
-        "name": f"{alert.name} {alert.severity} {'fires' if expected else 'is quiet'}",
-        "interval": "1m",
-        "input_series": [{"series": name, "values": each} for name, each in series.items()],
-        "promql_expr_test": [{"expr": told, "eval_time": f"{minutes}m", "exp_samples": expected}],
-    }
+def grown(stretches: Sequence[tuple[int, float]], each: int) -> str:
+    """A counter that grows by so much a minute for so many minutes, stretch after stretch."""
+    reached, said = 0.0, ["0"]
+    for minutes, a_minute in stretches:
+        step, times = a_minute * each / 60, minutes * 60 // each
+        said.append(f"{reached + step:.10g}+{step:.10g}x{times - 1}")
+        reached += step * times
+    return " ".join(said)
 
 
-def firing(alert: Alert, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What a firing alert looks like."""
+def told(alert: Alert, seconds: int, labels: Mapping[str, str] | None) -> dict[str, Any]:
+    """A test of promtool's: an alert fires then, with these labels; None: it is quiet."""
     whole = {
         "alertname": alert.name,
         "alertstate": "firing",
         "owner": alert.owner,
         "severity": alert.severity,
-    } | dict(labels)
-    said = ",".join(f'{name}="{value}"' for name, value in whole.items())
-    return [{"labels": f"ALERTS{{{said}}}", "value": 1}]
+    }
+    chosen = ",".join(f'{name}="{value}"' for name, value in whole.items())
+    said = ",".join(f'{name}="{value}"' for name, value in (whole | dict(labels or {})).items())
+    samples = [] if labels is None else [{"labels": f"ALERTS{{{said}}}", "value": 1}]
+    return {"expr": f"ALERTS{{{chosen}}}", "eval_time": f"{seconds}s", "exp_samples": samples}
+
+
+def asked(
+    what: str, series: Mapping[str, str], tests: list[dict[str, Any]], each: int = EACH
+) -> dict[str, Any]:
+    """A group of promtool's tests of the same series."""
+    return {
+        "name": what,
+        "interval": f"{each}s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": tests,
+    }
+
+
+def so_often(value: str, times: int) -> str:
+    """A value, or what grows, so often; a series that ends, ends once."""
+    if value == "NaN":
+        return " ".join([value] * times)
+    if value == "_":  # what is left out is so many, where a value is one more
+        return f"_x{times}"
+    return value if value == "stale" else f"{value}x{times - 1}"
 
 
 def groups(alert: Alert) -> Iterator[dict[str, Any]]:
     """An alert, firing and quiet."""
-    promise = promise_of(alert)
-    if promise is None:
-        tried = TRIED[alert.name]
-        yield asked(alert, tried.fires, tried.minutes, firing(alert, tried.labels))
-        if alert.severity != "none":
-            yield asked(alert, tried.quiet, tried.minutes, [])
+    if alert.severity == "none":
+        yield asked(alert.name, {"up": "1"}, [told(alert, 0, {})])
         return
-    least = min(burn.times for burn in BURNS if burn.severity == alert.severity)
-    failed = least * (1 - promise.objective)
-    high, low = (burning(promise.name, share * failed) for share in (1.2, 0.8))
-    yield asked(alert, high, 140, firing(alert, {"job": KIND[promise.name]}))
-    yield asked(alert, low, 140, [])
-    # It burnt, and is over: the short window says so.
-    short = max(seconds_of(burn.short) for burn in BURNS if burn.severity == alert.severity) // 60
-    past = {name: f"{was.removesuffix('x500')}x60 _x{short + 5}" for name, was in high.items()}
-    yield asked(alert, past, 60 + short + 5, [])
+    promise = promise_of(alert)
+    if promise is not None:
+        yield from of_a_promise(alert, promise)
+        return
+    tried = TRIED[alert.name]
+    after = seconds_of(tried.after)
+    well, ill = WELL + after // EACH, after // EACH + 1
+    series = {
+        name: f"{written(good, well)} {so_often(bad, ill)}"
+        for name, (good, bad) in tried.steps.items()
+    }
+    moment = well * EACH + after
+    yield asked(
+        alert.name, series, [told(alert, moment - EACH, None), told(alert, moment, tried.labels)]
+    )
+    long = 2 * moment
+    for cases, labels in ((tried.fires, tried.labels), (tried.quiet, None)):
+        for n, steady in enumerate(cases):
+            series = {name: written(values, long // EACH + 1) for name, values in steady.items()}
+            what = f"{alert.name} {'fires' if labels is not None else 'is quiet'} too, {n}"
+            yield asked(what, series, [told(alert, long, labels)])
+
+
+def written(values: str, times: int) -> str:
+    """Values up to the end: the last of them stays."""
+    *before, last = values.split()
+    return " ".join([*before, so_often(last, times - len(before))])
+
+
+class Burnt(NamedTuple):
+    """How a budget burnt, in stretches of (minutes, how many times too fast, how many events).
+
+    `only`: what no other pair of windows of its severity tells. `over`: as much, and it has ended
+    since. `spike`: fast enough for the short window, and not for long enough.
+    """
+
+    only: tuple[tuple[int, float, float], ...]
+    over: tuple[tuple[int, float, float], ...]
+    spike: tuple[tuple[int, float, float], ...]
+
+
+HOUR = 60
+DAY = 24 * HOUR
+BURNT: Mapping[str, Mapping[str, Burnt]] = {
+    "page": {
+        "1h and 5m": Burnt(
+            only=((6 * HOUR, 0, 1), (HOUR + 5, 17, 1)),
+            over=((6 * HOUR, 0, 1), (HOUR + 5, 20, 1), (7, 0, 1)),
+            spike=((6 * HOUR, 0, 1), (8, 20, 1)),
+        ),
+        "6h and 30m": Burnt(
+            only=((6 * HOUR, 0, 1), (6 * HOUR, 7, 1)),
+            over=((6 * HOUR, 0, 1), (6 * HOUR, 9, 1), (40, 0, 1)),
+            spike=((6 * HOUR, 0, 1), (45, 9, 1)),
+        ),
+    },
+    "ticket": {
+        "1d and 2h": Burnt(
+            # With as many events each day three days would fail their share as well.
+            only=((2 * DAY, 0, 4), (DAY, 3.6, 1)),
+            over=((2 * DAY, 0, 4), (DAY, 5, 1), (3 * HOUR, 0, 1)),
+            spike=((2 * DAY, 0, 4), (3 * HOUR, 6, 1)),
+        ),
+        "3d and 6h": Burnt(
+            only=((DAY, 0, 1), (3 * DAY, 1.2, 1)),
+            over=((DAY, 0, 1), (3 * DAY, 1.4, 1), (7 * HOUR, 0, 1)),
+            spike=((3 * DAY, 0, 1), (9 * HOUR, 1.5, 1)),
+        ),
+    },
+}
+LASTS = {"page": 120, "ticket": 900}
+"""Seconds for which a budget must burn; one value each is enough."""
+
+
+def of_a_promise(alert: Alert, promise: Promise) -> Iterator[dict[str, Any]]:
+    """What burns a budget, and what does not, for each pair of windows."""
+    each, labels = each_of(alert), {"job": KIND[promise.name]}
+    for windows, burnt in BURNT[alert.severity].items():
+        for what, stretches in burnt._asdict().items():
+            end = sum(minutes for minutes, _, _ in stretches) * 60
+            tests = [told(alert, end, labels if what == "only" else None)]
+            if what == "only":
+                tests.append(lasting(alert, end, each))
+            name = f"{alert.name}, {windows}: {what}"
+            yield asked(name, burning(promise, stretches, each), tests, each)
+
+
+def lasting(alert: Alert, end: int, each: int) -> dict[str, Any]:
+    """A test of promtool's: how long it was so before it was told."""
+    chosen = f'ALERTS{{alertname="{alert.name}",alertstate="%s"}}'
+    first = f"min(min_over_time(timestamp({chosen})[{end}s:{each}s]))"
+    return {
+        "expr": f"{first % 'firing'} - {first % 'pending'}",
+        "eval_time": f"{end}s",
+        "exp_samples": [{"labels": "{}", "value": LASTS[alert.severity]}],
+    }
+
+
+def each_of(alert: Alert) -> int:
+    """Seconds between two values of the series by which an alert is tried."""
+    if promise_of(alert) is None:
+        return EACH
+    return LASTS[alert.severity]
 
 
 def promise_of(alert: Alert) -> Promise | None:
@@ -264,13 +475,14 @@ def promise_of(alert: Alert) -> Promise | None:
     return next((promise for promise in PROMISES if alert in promise.alerts()), None)
 
 
-def tried_in(alert: Alert, folder: Path, n: int) -> Path:
+def tried_in(alert: Alert, folder: Path) -> Path:
     """A file of promtool's tests of one alert, and beside it the rules that it needs."""
     promise = promise_of(alert)
-    needs = () if promise is None else promise.recordings()
-    rules, tests = folder / f"{n}.rules.yml", folder / f"{n}.tests.yml"
+    recordings = () if promise is None else promise.recordings()
+    needs = [one for one in recordings if f"{one.record} " in alert.expr]
+    rules, tests = folder / "rules.yml", folder / "tests.yml"
     rules.write_text(text({"groups": [group("tried", [*needs, alert])]}))
-    content = {"rule_files": [rules.name], "evaluation_interval": "1m"}
+    content = {"rule_files": [rules.name], "evaluation_interval": f"{each_of(alert)}s"}
     tests.write_text(yaml.safe_dump(content | {"tests": list(groups(alert))}, sort_keys=False))
     return tests
 
@@ -281,17 +493,23 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write(tmp_path_factory.mktemp("rules"))
 
 
+@pytest.mark.parametrize("alert", EVERY, ids=lambda alert: f"{alert.name}-{alert.severity}")
 def test_every_alert_fires_when_it_must_and_only_then(
-    prometheus_tools: PrometheusTools, tmp_path: Path
+    alert: Alert, prometheus_tools: PrometheusTools, tmp_path: Path
 ) -> None:
-    tests = [tried_in(alert, tmp_path, n) for n, alert in enumerate(EVERY)]
     said = subprocess.run(
-        [prometheus_tools.promtool, "test", "rules", *tests],
+        [prometheus_tools.promtool, "test", "rules", tried_in(alert, tmp_path)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_each_pair_of_windows_is_tried() -> None:
+    assert {(severity, windows) for severity, each in BURNT.items() for windows in each} == {
+        (burn.severity, f"{burn.long} and {burn.short}") for burn in BURNS
+    }
 
 
 def test_the_rules_are_sound(prometheus_tools: PrometheusTools, rules: list[Path]) -> None:

@@ -122,6 +122,12 @@ async def test_the_gauges_are_exact_after_random_work(tx: Transaction) -> None:
         ) == expected(cases, now)
         assert gauge("orders_unanswered") == await tx.fetchval("select count(*) from orders")
     assert gauge("orders_unanswered") > 0
+    await tx.execute("update orders set first_said_at = clock_timestamp() - interval '1 h'")
+    await show_figures(tx, now)
+    assert gauge("orders_oldest_seconds") == pytest.approx(3600, abs=30)
+    await tx.execute("delete from orders")
+    await show_figures(tx, now)
+    assert gauge("orders_oldest_seconds") == 0
 
 
 async def test_what_an_older_version_armed_is_counted_once_all_the_same(tx: Transaction) -> None:

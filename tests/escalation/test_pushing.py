@@ -173,15 +173,33 @@ async def test_what_did_not_arrive_is_tried_again_later_and_in_the_end_shown(
     process = Process(SERVICE, settings(escalation_dsn, push_url="http://x/"), Clock(), pool)
     await PUSH.step(process)
     assert (gauge("notices_not_pushed"), gauge("notices_to_push")) == (1, 0)
-    assert "pushed notices" in process.health.reasons
-    assert not process.health.blocking
+    assert "pushed notices" not in process.health.reasons, "one that is lost is no state"
     async with transaction(pool) as tx:
         taken = await notices.take(tx, IDS[0])
         assert taken is not None, "the list is the truth"
         await acknowledge(tx, taken, Acknowledged(at(0), "grid_head", "officer"))
     await PUSH.step(process)
     assert gauge("notices_not_pushed") == 0
-    assert "pushed notices" not in process.health.reasons
+
+
+async def test_we_are_degraded_while_what_is_pushed_does_not_arrive(
+    escalation_dsn: str, pool: Pool, tmp_path: Path
+) -> None:
+    def process(**way: str) -> Process:
+        return Process(SERVICE, settings(escalation_dsn, **way), Clock(), pool)
+
+    await posted(pool, IDS[:1])
+    one = process(push_url=f"http://127.0.0.1:{free_port()}/")  # nobody listens
+    await PUSH.step(one)
+    assert "pushed notices" in one.health.reasons
+    assert not one.health.blocking
+    await PUSH.step(one)
+    assert "pushed notices" in one.health.reasons, "it waits to be tried again"
+    await pool.execute("update notices set push_at = clock_timestamp()")
+    other = process(push_file=str(tmp_path / "pushed"))
+    other.health = one.health
+    await PUSH.step(other)
+    assert "pushed notices" not in one.health.reasons
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])

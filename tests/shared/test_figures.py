@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from math import isnan, nan
 
+import asyncpg
 import httpx
 import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from shared import outbox
+from shared import census, outbox, telemetry
 from shared.clock import wall
 from shared.events import Topic
 from shared.http import create_app
@@ -100,6 +102,33 @@ async def test_the_outbox_shows_its_depth_and_the_age_of_its_oldest(process: Pro
         await tx.execute("delete from outbox")
     await fold(process)
     assert (shown("outbox_depth"), shown("outbox_age_seconds")) == (0, 0)
+
+
+async def test_what_cannot_be_measured_is_not_shown_as_it_was(process: Process) -> None:
+    await fold(process)
+    assert shown("outbox_age_seconds") == shown("parked") == 0
+    await process.pool.close()
+    with pytest.raises(asyncpg.InterfaceError):
+        await fold(process)
+    for name in ("outbox_depth", "outbox_age_seconds", "parked", "clock_skew_seconds"):
+        assert isnan(shown(name))
+
+
+async def test_the_census_shows_how_old_its_last_walk_is_or_how_long_the_first_takes(
+    process: Process,
+) -> None:
+    async def age(walk: str) -> float:
+        async with transaction(process.pool) as tx:
+            await tx.execute(walk)
+            await census.show_age(tx)
+        return shown("census_walk_age_seconds")
+
+    telemetry.CENSUS_AGE.set_function(lambda: nan)
+    assert isnan(await age("select 1")), "it has not begun"
+    begun = await age("update census set begun_at = clock_timestamp() - interval '4 h'")
+    assert begun == pytest.approx(4 * 3600, abs=30)
+    done = await age("update census set done_at = clock_timestamp() - interval '1 h'")
+    assert done == pytest.approx(3600, abs=30)
 
 
 async def test_the_pool_shows_what_is_in_use_and_what_may_be(

@@ -20,10 +20,11 @@ from services.escalation.metrics import (
     TRACKS,
     UNACKNOWLEDGED,
     UNANSWERED,
+    UNANSWERED_AGE,
     UNFIRED,
     UNHEEDED,
 )
-from services.escalation.store import armed, figures, notices
+from services.escalation.store import armed, figures, notices, orders
 from shared import postgres, tally
 from shared.postgres import Transaction
 from shared.service import Process, Timer
@@ -62,6 +63,7 @@ async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> No
     show(OLDEST_OVERDUE, TIERS, {row.tier: seconds_since(row.oldest, now) for row in due})
     UNHEEDED.set(await notices.unheeded(tx))
     UNANSWERED.set(await figures.open_orders(tx))
+    UNANSWERED_AGE.set(await orders.oldest_seconds(tx))
 
 
 async def step(process: Process) -> float:

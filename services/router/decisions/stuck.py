@@ -107,7 +107,7 @@ STUCK_QUEUES: Final[tuple[StuckQueue, ...]] = (
         "escalation",
         "operator",
         None,
-        ("casegrid_escalation_orders_unanswered",),
+        ("casegrid_escalation_orders_unanswered", "casegrid_escalation_orders_oldest_seconds"),
     ),
     StuckQueue(
         "notices",
