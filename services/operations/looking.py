@@ -45,8 +45,8 @@ LONG_WAITS: Final = {
     "city_desk": 3 * DAY,
     "arbiter": 3 * DAY,
 }
-"""Seconds of promise time that a case may wait for a person, by queue, as CasegridQueueStuck has it;
-a pause has an end of its own."""
+"""Seconds of promise time that a case may wait for a person, by queue, as CasegridQueueStuck has
+it; a pause has an end of its own."""
 
 
 @dataclass(frozen=True, slots=True)
