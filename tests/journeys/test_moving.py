@@ -26,6 +26,8 @@ PUSHED = "tests/escalation/test_pushing.py::"
 ROLLED_BACK = "tests/router/test_handlers.py::test_what_is_rolled_back_is_counted_nowhere"
 GAUGES = "tests/router/test_handlers.py::the_stuck_queues_are_those_of_the_cases"
 RECOUNTED = "tests/router/test_recount.py::test_what_an_older_version_left_is_set_right"
+STRANGERS = "tests/analytics/test_strangers.py::test_a_stranger_is_no_difference_and_both_are_named"
+UNKNOWN = "tests/router/test_recount.py::test_a_case_that_is_asked_for_and_is_not_here_is_counted"
 UNREAD = "tests/intake/test_overload.py::test_what_lies_unread_stops_the_next_and_nobody_who_asks"
 EXPIRED = (
     "tests/shared/test_positions.py"
@@ -40,6 +42,8 @@ ELSEWHERE: dict[str, str] = {
     "casegrid_analytics_solved_in_grid_basis_points": SAYS,
     "casegrid_batches_fenced":
         "tests/shared/test_consume.py::test_of_two_that_believe_to_be_at_the_same_place_one_is_fenced",
+    "casegrid_census_differences": STRANGERS,
+    "casegrid_census_strangers": STRANGERS,
     "casegrid_escalation_due_within_hour": FIGURES,
     "casegrid_escalation_notices_not_pushed":
         PUSHED + "test_what_did_not_arrive_is_tried_again_later_and_in_the_end_shown",
@@ -49,7 +53,12 @@ ELSEWHERE: dict[str, str] = {
         PUSHED + "test_what_did_not_arrive_is_tried_again_later_and_in_the_end_shown",
     "casegrid_escalation_orders_said_again":
         "tests/escalation/test_orders.py::said_again",
+    "casegrid_escalation_orders_oldest_seconds": FIGURES,
     "casegrid_escalation_orders_unanswered": FIGURES,
+    "casegrid_foreign_clock_events": (
+        "tests/shared/test_consume.py"
+        "::test_events_of_another_promise_clock_are_heard_and_counted"
+    ),
     "casegrid_intake_accept_queue":
         "tests/intake/test_group_commit.py::test_a_full_queue_is_a_503",
     "casegrid_intake_carried_rate":
@@ -57,6 +66,7 @@ ELSEWHERE: dict[str, str] = {
     "casegrid_intake_refused": "tests/intake/test_overload.py::refused",
     "casegrid_intake_reply_seconds":
         "tests/intake/test_receipts.py::test_how_long_a_reply_took_is_counted_once",
+    "casegrid_intake_said_again": "tests/simulation/test_census.py::said_again",
     "casegrid_intake_unread": UNREAD,
     "casegrid_intake_unread_age_seconds": UNREAD,
     "casegrid_intake_unrouted_oldest_seconds":
@@ -65,11 +75,14 @@ ELSEWHERE: dict[str, str] = {
         "tests/intake/test_group_commit.py::test_what_is_stored_or_replayed_is_counted_after_the_commit",
     "casegrid_lanes_refused":
         "tests/shared/test_relay.py::test_a_refused_lane_is_told_until_it_is_carried_again",
+    "casegrid_records_expired": EXPIRED,
     "casegrid_records_missed": EXPIRED,
+    "casegrid_router_census_unknown": UNKNOWN,
     "casegrid_router_duplicates": ROLLED_BACK,
     "casegrid_router_orders_duplicate": ROLLED_BACK,
     "casegrid_router_orders_stale": ROLLED_BACK,
     "casegrid_router_orders_unknown": ROLLED_BACK,
+    "casegrid_router_republished": UNKNOWN,
     "casegrid_router_waiting_cases": GAUGES,
     "casegrid_router_waiting_mended": RECOUNTED,
     "casegrid_router_waiting_oldest_seconds": GAUGES,

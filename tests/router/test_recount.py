@@ -13,11 +13,13 @@ from services.router.handlers import stuck
 from services.router.handlers.census import Census
 from services.router.handlers.policies import Policies
 from shared import tally
+from shared.events import Topic
+from shared.hearing import Batch
 from shared.postgres import Pool, transaction
 from shared.service import Process
 from tests.router.costs import rows_read, spoken
 from tests.router.events import REAL, Router, Said, cases, petition_id, receipt
-from tests.router.stories import FIRE, STREET
+from tests.router.stories import FIRE, NOON, STREET
 from tests.router.test_handlers import Days, the_counts_are_those_of_the_cases
 
 
@@ -120,6 +122,23 @@ async def test_a_recount_is_right_while_cases_come_and_counts_are_folded(
     await asyncio.gather(come(), fold(), again(), again())
     await the_queues_are_right(pool)
     assert min((await counts(pool)).values()) > 0
+
+
+async def test_a_case_that_is_asked_for_and_is_not_here_is_counted(
+    pool: Pool, policies: Policies
+) -> None:
+    await Router(pool, policies).hear(Said(receipt(FIRE), petition_id(1)))
+    names = ("router_republished_total", "router_census_unknown_total")
+
+    def counted() -> list[float]:
+        return [REGISTRY.get_sample_value(f"casegrid_{name}") or 0.0 for name in names]
+
+    before = counted()
+    asked = Batch(Topic.ANALYTICS, [])
+    async with transaction(pool) as tx:
+        ids = [petition_id(1), petition_id(2)]
+        await Census(policies, 1, REAL).republish(tx, ids, asked, NOON)
+    assert [now - was for now, was in zip(counted(), before, strict=True)] == [1, 1]
 
 
 async def test_queues_of_a_newer_version_are_left_to_it(

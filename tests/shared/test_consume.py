@@ -69,6 +69,20 @@ async def test_what_is_no_header_of_ours_is_parked_and_the_next_is_heard(
     assert "header" in why
 
 
+async def test_events_of_another_promise_clock_are_heard_and_counted(process: Process) -> None:
+    of = {"topic": Topic.INTAKE.value}
+    foreign = partial(REGISTRY.get_sample_value, "casegrid_foreign_clock_events_total", of)
+    before = foreign() or 0
+    await say(process.settings, message(ONE, 1), with_header(message(ONE, 2), "ce_clock", b"x720"))
+    async with listening(process):
+        await until_heard(process, ONE, [1, 2])
+        assert "clock" in process.health.reasons
+        await say(process.settings, message(ONE, 3))
+        await until_heard(process, ONE, [1, 2, 3])
+        await until_well(process)
+    assert foreign() == before + 1
+
+
 async def test_a_value_that_breaks_the_contract_is_parked_and_the_next_is_heard(
     process: Process,
 ) -> None:

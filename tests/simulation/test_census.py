@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.escalation.decisions import breaks, next_at
 from services.escalation.store import armed
@@ -194,14 +195,21 @@ async def found_counted_and_mended(town: Town, plant: Fault) -> None:
     await look(world)
     assert world.counts["differences asked for"] == 0
 
-    world.harmed = True
+    world.harmed, before = True, said_again()
     await plant(town, case)
     await world.until_quiet()
     with pytest.raises(Broken):
         await look(world)
     await world.compare_all()
     assert world.counts["differences asked for"] >= 1
+    assert said_again() > before
     await look(world)
+
+
+def said_again() -> float:
+    """What the owners said again, ever, as they count it."""
+    names = ("casegrid_intake_said_again_total", "casegrid_router_republished_total")
+    return sum(REGISTRY.get_sample_value(name) or 0.0 for name in names)
 
 
 async def look(world: World) -> None:
