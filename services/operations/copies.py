@@ -30,9 +30,9 @@ NEXT = """
 Now, in this order:{migrate}
   1. start the services again; each hears again what it had heard since the backup
   2. casegrid status, until nothing waits
-  3. casegrid census --all, until nothing differs (a few minutes). Strangers that stay are petitions
-     that intake had accepted since the backup: their words are lost, their cases go on. Ask the
-     residents by what the router knows of the case, and tell them.
+  3. casegrid census --all --ask --reason …, until nothing differs (a few minutes). Strangers that
+     stay are petitions that intake had accepted since the backup: their words are lost, their cases
+     go on. Ask the residents by what the router knows of the case, and tell them.
 What the router had been commanded since the backup is forgotten: those cases stand as they stood
 then, and their holders see them so."""
 

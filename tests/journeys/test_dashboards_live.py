@@ -181,8 +181,11 @@ def named(expr: str) -> set[str]:
 
 
 def exported(prometheus: Watching) -> set[str]:
-    """The metrics that the services say they have, whether or not there are series."""
+    """The metrics that the services say they have, whether or not there are series.
+
+    Told as OpenMetrics, as Prometheus asks for it, a counter is named without its ending.
+    """
     told = ask(prometheus, "metadata", {})
-    parts = ("", "_bucket", "_sum", "_count")
+    parts = {"histogram": ("", "_bucket", "_sum", "_count"), "counter": ("", "_total")}
     return {f"{name}{part}" for name, (first, *_) in told.items()
-            for part in (parts if first["type"] == "histogram" else parts[:1])}  # fmt: skip
+            for part in parts.get(first["type"], ("",))}  # fmt: skip

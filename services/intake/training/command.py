@@ -67,7 +67,7 @@ def train(
     anybody wrote. It is tried on petitions it has not seen (ten folds): how many of the confident
     ones are right, and what each threshold costs in minutes of people.
 
-    Then: casegrid router policy load --model model.csv
+    Then: casegrid router policy load --model model.csv --reason "learned anew"
 
     Example, without a stack: casegrid intake train --labelled letters.ndjson --no-corrections
     --policy services/router/data --out model.csv
