@@ -14,7 +14,16 @@ import yaml
 from deploy.prometheus.__main__ import HERE, files, text, write
 from deploy.prometheus.alerts import ALERTS, JOBS
 from deploy.prometheus.promises import BURNS, OPERATIONS, PROMISES, Promise
-from deploy.prometheus.rule import Alert, Owner, Recording, group, in_less_time, seconds_of, shorter
+from deploy.prometheus.rule import (
+    Alert,
+    Links,
+    Owner,
+    Recording,
+    group,
+    in_less_time,
+    seconds_of,
+    shorter,
+)
 from tests.tools import PrometheusTools
 
 ROOT = Path(__file__).parents[2]
@@ -538,6 +547,16 @@ def test_every_rule_asks_for_what_is_measured(rule: Alert | Recording) -> None:
     for name in re.findall(r"[\w:]*casegrid_[\w:]+", rule.expr):
         plain = re.sub(r"_(bucket|count|sum)$", "", name)
         assert name in recorded or {name, plain} & listed, name
+
+
+def test_alerts_lead_to_where_the_pages_are_said_to_be(tmp_path: Path) -> None:
+    ours = Links("https://a.example/runbooks", "https://b.example/d")
+    for path in write(tmp_path, links=ours):
+        for each in yaml.safe_load(path.read_text())["groups"]:
+            for rule in (rule for rule in each["rules"] if "alert" in rule):
+                links = rule["annotations"]
+                assert links["runbook_url"] == f"https://a.example/runbooks/{rule['alert']}"
+                assert links["dashboard_url"].startswith("https://b.example/d/casegrid-")
 
 
 def test_there_is_no_page_without_an_alert() -> None:
