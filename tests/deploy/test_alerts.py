@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.prometheus.__main__ import HERE, files, text, write
-from deploy.prometheus.alerts import ALERTS, JOBS
+from deploy.prometheus.alerts import ALERTS, ARCHIVER, BACKUP_AT, JOBS
 from deploy.prometheus.promises import BURNS, OPERATIONS, PROMISES, Promise
 from deploy.prometheus.rule import (
     Alert,
@@ -73,6 +73,14 @@ def waiting(queue: str) -> str:
 def growing(series: str, **labels: str) -> Tried:
     """A counter of what must not happen: it stands still, and then it grew."""
     return Tried("0s", {series: ("7", "8")}, labels)
+
+
+def of_postgres(metric: str, pod: str = "a") -> str:
+    """What a server of a PostgreSQL cluster says."""
+    return f'{metric}{{job="{CLUSTER}",pod="{pod}"}}'
+
+
+CLUSTER = "casegrid/casegrid-db-intake"
 
 
 UP_ALL = {f'up{{job="{job}",instance="a"}}': ("1", "1") for job in JOBS}
@@ -275,6 +283,29 @@ TRIED: Mapping[str, Tried] = {
     "CasegridLoopSlow": level(
         'casegrid_loop_lag_seconds{job="router",instance="a"}', "0.6", "0.5", "5m",
         job="router", instance="a",
+    ),
+    "CasegridBackupOld": Tried(
+        "1h", {of_postgres(BACKUP_AT): ("-120000", "-130000")}, {"job": CLUSTER}
+    ),
+    "CasegridArchiveFails": Tried(
+        "15m",
+        {
+            of_postgres(f"{ARCHIVER}_last_failed_time"): ("500", "2000"),
+            of_postgres(f"{ARCHIVER}_last_archived_time"): ("1000", "1000"),
+            # A replica archives nothing.
+            of_postgres(f"{ARCHIVER}_last_archived_time", "b"): ("-1", "-1"),
+        },
+        {"job": CLUSTER},
+        quiet=({of_postgres(f"{ARCHIVER}_last_{what}_time"): "-1"
+                for what in ("failed", "archived")},),
+    ),
+    "CasegridReplicasMissing": Tried(
+        "10m",
+        {
+            of_postgres("cnpg_pg_replication_streaming_replicas"): ("2", "1"),
+            of_postgres("cnpg_pg_replication_streaming_replicas", "b"): ("0", "0"),
+        },
+        {"job": CLUSTER},
     ),
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ from deploy.local.crew import Crew, Habits
 from deploy.local.environment import SERVICES
 from deploy.local.samples import patrol_finds, samples
 from deploy.local.submitting import Submitted, submit
+from deploy.prometheus.alerts import OF_CLUSTERS
 from tests.journeys.city import City, eventually
 from tests.journeys.conftest import running_city
 from tests.journeys.watching import Watching, is_ready, watching
@@ -46,6 +47,7 @@ QUIET: Final[Mapping[str, str]] = {
     "casegrid_lanes_refused_total": "the broker refused nothing",
     "casegrid_census_differences_total": "nobody lacked what the owner has",
     "casegrid_foreign_clock_events_total": "one clock alone stamped events",
+    OF_CLUSTERS: "no CloudNativePG runs here",
     "casegrid_router_orders_stale_total": "nobody need act just before an order",
 }
 """What has no series until it happens, and why it need not happen here."""
