@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -17,6 +18,7 @@ import pytest
 from deploy.local.jars import cache_directory, kafka_jars
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import SUPERUSER, Postgres
+from tests import tools
 from tests.servers import (
     TEST_CACHE,
     FreshDatabase,
@@ -27,13 +29,13 @@ from tests.servers import (
     free_port,
     session_directory,
 )
-from tests.tools import Missing, PrometheusTools
-from tests.tools import prometheus_tools as fetched_tools
+from tests.tools import AlertmanagerTools, Missing, PrometheusTools
 
+T = TypeVar("T")
 MARKED_BY = {
     "postgres": {"postgres_server", "own_postgres"},
     "kafka": {"kafka_server", "own_kafka"},
-    "prometheus": {"prometheus_tools"},
+    "prometheus": {"prometheus_tools", "alertmanager_tools"},
 }
 
 
@@ -62,14 +64,26 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         kafka_jars(cache_directory())
     if "prometheus" in marks:
         with suppress(Missing):  # the fixture asks again, and says what is missing
-            fetched_tools(cache_directory())
+            tools.prometheus_tools(cache_directory())
+            tools.alertmanager_tools(cache_directory())
 
 
 @pytest.fixture(scope="session")
 def prometheus_tools() -> PrometheusTools:
     """promtool and Prometheus; where they cannot be had the tests skip and say why, CI fails."""
+    return had(tools.prometheus_tools)
+
+
+@pytest.fixture(scope="session")
+def alertmanager_tools() -> AlertmanagerTools:
+    """amtool and Alertmanager, in the same way."""
+    return had(tools.alertmanager_tools)
+
+
+def had(fetched: Callable[[Path], T]) -> T:
+    """These tools, or a skip that says why not."""
     try:
-        return fetched_tools(cache_directory())
+        return fetched(cache_directory())
     except Missing as missing:
         if os.environ.get("CI"):
             pytest.fail(str(missing), pytrace=False)

@@ -1,7 +1,8 @@
 """`python -m deploy.compose`: make the secrets that docker-compose.yml names, once.
 
 Files of mode 600 in `deploy/compose/secrets`, out of git's sight. What is there stays as it is: the
-databases know the passwords from their first start.
+databases know the passwords from their first start. `targets` has whom Alertmanager calls, a file
+with an address for each of its receivers; nobody is at those that are made.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import secrets
 import sys
 from pathlib import Path
 
+import yaml
+
 from deploy.local.environment import SERVICES, write_private
 
 FOLDER = Path(__file__).resolve().with_name("secrets")
+ALERTMANAGER = Path(__file__).resolve().with_name("alertmanager.yml")
+NOBODY = "http://nobody.invalid/{receiver}"
 DATABASE = "postgresql://casegrid_{service}:{password}@postgres:5432/casegrid_{service}"
 
 
@@ -39,6 +44,12 @@ def files() -> dict[str, dict[str, str]]:
     return made
 
 
+def receivers() -> list[str]:
+    """Whom Alertmanager tells things apart for."""
+    settings = yaml.safe_load(ALERTMANAGER.read_text(encoding="utf-8"))
+    return [receiver["name"] for receiver in settings["receivers"]]
+
+
 def make(folder: Path) -> bool:
     """Write them all, unless there are some; says whether they are new."""
     if folder.exists():
@@ -48,6 +59,10 @@ def make(folder: Path) -> bool:
     for name, lines in files().items():
         text = "".join(f"{key}={value}\n" for key, value in lines.items())
         write_private(aside / name, text)
+    # Read in the container by a user of its own; the folder above is for one person alone.
+    (aside / "targets").mkdir()
+    for name in receivers():
+        (aside / "targets" / name).write_text(NOBODY.format(receiver=name))
     aside.replace(folder)
     return True
 

@@ -61,10 +61,14 @@ CHINESE: Final = {"{{tier}}": TIERS, "{{track}}": TRACKS}
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question to Prometheus, and how its answers are named: `{{label}}` in text."""
+    """One question to Prometheus, and how its answers are named: `{{label}}` in text.
+
+    `exemplars`: with a point for each single request whose trace is known.
+    """
 
     expr: str
     legend: str
+    exemplars: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,4 +364,4 @@ def asked(query: Query, letter: str, kind: Kind) -> Dataquery:
     )
     if kind == "table":
         return target.instant().format(PromQueryFormat.TABLE)
-    return target.range()
+    return target.range().exemplar(True) if query.exemplars else target.range()

@@ -1,10 +1,11 @@
-"""Kafka and PostgreSQL as our own processes see them."""
+"""Kafka and PostgreSQL as our own processes see them, and PostgreSQL as CloudNativePG does."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from deploy.grafana.panel import Page, Panel, Query, Row, largest, one, quantile, rate
+from deploy.prometheus.alerts import ARCHIVER, BACKUP_AT, of_clusters
 
 KAFKA: Final = Row(
     "Kafka",
@@ -108,10 +109,33 @@ POSTGRES: Final = Row(
     ),
 )  # fmt: skip
 
+CLUSTERS: Final = Row(
+    "PostgreSQL itself, where CloudNativePG runs it",
+    "数据库集群",
+    (
+        Panel(
+            "Age of the last backup", "最近备份距今", "s",
+            one(f"time() - {of_clusters(BACKUP_AT)}", "{{job}}"),
+            "One is made each night.", ("CasegridBackupOld",),
+        ),
+        Panel(
+            "Since the log was archived", "距上次归档", "s",
+            one(f"time() - {of_clusters(f'{ARCHIVER}_last_archived_time')}",
+                "{{job}}"),
+            "A quiet database archives every five minutes.", ("CasegridArchiveFails",),
+        ),
+        Panel(
+            "Replicas that follow", "同步副本", "none",
+            one(of_clusters("cnpg_pg_replication_streaming_replicas"), "{{job}}"),
+            "Two of them; a commit waits for one.", ("CasegridReplicasMissing",),
+        ),
+    ),
+)  # fmt: skip
+
 SERVERS: Final = Page(
     "casegrid-kafka-postgres",
     "Kafka and PostgreSQL",
     "消息队列与数据库",
     "Kafka and PostgreSQL as our own processes see them: what is said, heard and committed.",
-    (KAFKA, POSTGRES),
+    (KAFKA, POSTGRES, CLUSTERS),
 )

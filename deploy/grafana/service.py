@@ -106,8 +106,13 @@ REQUESTS: Final = Row(
         ),
         Panel(
             "Duration, p99", "用时 p99", "s",
-            one(quantile(0.99, "casegrid_http_request_seconds", "route", PEOPLE), "{{route}}"),
-            "Promised is half a second for 99 of 100.", limits=(promised("latency"),),
+            (
+                Query(quantile(0.99, "casegrid_http_request_seconds", "route", PEOPLE),
+                      "{{route}}", exemplars=True),
+            ),
+            "Promised is half a second for 99 of 100. Each point is a request: its trace_id is in"
+            " the log.",
+            limits=(promised("latency"),),
         ),
     ),
 )  # fmt: skip

@@ -233,7 +233,10 @@ STANDSTILL: Final = (
 NEVER: Final = (
     Alert(
         "CasegridRecordsMissed",
-        "sum by (job, topic) (increase(casegrid_records_missed_total[1h])) > 0",
+        # What was missed while no process ran is counted before anybody can look: it stays told
+        # until a person has moved the position.
+        "sum by (job, topic) (increase(casegrid_records_missed_total[1h])) > 0"
+        " or max by (job, topic) (casegrid_records_expired) > 0",
         "0s",
         "{{ $labels.job }} lost records of {{ $labels.topic }}",
         "They expired before it read them. The census asks for what they were about.",
@@ -346,9 +349,55 @@ STRAINED: Final = (
     ),
 )
 
+BACKUP_AT: Final = "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp"
+ARCHIVER: Final = "cnpg_pg_stat_archiver"
+OF_CLUSTERS: Final = 'job=~".+/casegrid-db-.+"'
+"""As the Prometheus operator calls them: the namespace, and the PodMonitor of the cluster."""
+
+
+def of_clusters(metric: str) -> str:
+    """What the servers of each PostgreSQL cluster say at most, where CloudNativePG runs them."""
+    return f"max by (job) ({metric}{{{OF_CLUSTERS}}})"
+
+
+POSTGRES: Final = (
+    Alert(
+        "CasegridBackupOld",
+        f"time() - {of_clusters(BACKUP_AT)} > 129600",
+        "1h",
+        "{{ $labels.job }}: the last backup is {{ $value | humanizeDuration }} old",
+        "One is made each night. What was written since can be had from the archive alone.",
+        severity="ticket",
+        owner="platform",
+        dashboard="casegrid-kafka-postgres",
+    ),
+    Alert(
+        "CasegridArchiveFails",
+        f"{of_clusters(f'{ARCHIVER}_last_failed_time')}"
+        f" > {of_clusters(f'{ARCHIVER}_last_archived_time')}",
+        "15m",
+        "{{ $labels.job }}: its log is not archived",
+        "What is written now is in no backup, and its disk fills.",
+        owner="platform",
+        dashboard="casegrid-kafka-postgres",
+    ),
+    Alert(
+        "CasegridReplicasMissing",
+        f"{of_clusters('cnpg_pg_replication_streaming_replicas')} < 2",
+        "10m",
+        "{{ $labels.job }}: {{ $value }} of 2 replicas follow",
+        "A commit waits for one of them: without the last nothing is accepted any more.",
+        severity="ticket",
+        owner="platform",
+        dashboard="casegrid-kafka-postgres",
+    ),
+)
+"""Of CloudNativePG's and its Barman plugin's documented metrics. Not tried on a cluster."""
+
 ALERTS: Final = {
     "casegrid-silent": SILENT,
     "casegrid-standstill": STANDSTILL,
     "casegrid-never": NEVER,
     "casegrid-strained": STRAINED,
+    "casegrid-postgres": POSTGRES,
 }

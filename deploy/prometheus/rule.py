@@ -5,13 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-RUNBOOKS = "https://casegrid.example/runbooks"
-DASHBOARDS = "https://casegrid.example/grafana/d"
+RUNBOOKS: Final = "https://casegrid.example/runbooks"
+DASHBOARDS: Final = "http://127.0.0.1:3000/d"
+"""Grafana of docker-compose.yml."""
 
 Severity = Literal["page", "ticket", "none"]
 Owner = Literal["operations", "platform", "duty desk", "policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where the pages of docs/runbooks are put up, and Grafana's dashboards."""
+
+    runbooks: str = RUNBOOKS
+    dashboards: str = DASHBOARDS
+
+
+LINKS: Final = Links()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Alert:
     dashboard: str = "casegrid-pipeline"
 
 
-def written(rule: Recording | Alert, *, faster: int = 1) -> dict[str, Any]:
+def written(rule: Recording | Alert, *, faster: int = 1, links: Links = LINKS) -> dict[str, Any]:
     """A rule as Prometheus reads it; `faster` divides its windows, for tests that cannot wait."""
     expr = in_less_time(rule.expr, faster)
     if isinstance(rule, Recording):
@@ -55,15 +67,17 @@ def written(rule: Recording | Alert, *, faster: int = 1) -> dict[str, Any]:
         "annotations": {
             "summary": rule.summary,
             "description": rule.says,
-            "runbook_url": f"{RUNBOOKS}/{rule.name}",
-            "dashboard_url": f"{DASHBOARDS}/{rule.dashboard}",
+            "runbook_url": f"{links.runbooks}/{rule.name}",
+            "dashboard_url": f"{links.dashboards}/{rule.dashboard}",
         },
     }
 
 
-def group(name: str, rules: Sequence[Recording | Alert], *, faster: int = 1) -> dict[str, Any]:
+def group(
+    name: str, rules: Sequence[Recording | Alert], *, faster: int = 1, links: Links = LINKS
+) -> dict[str, Any]:
     """Rules that are reckoned one after the other."""
-    return {"name": name, "rules": [written(rule, faster=faster) for rule in rules]}
+    return {"name": name, "rules": [written(rule, faster=faster, links=links) for rule in rules]}
 
 
 LENGTHS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

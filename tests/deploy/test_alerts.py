@@ -12,9 +12,18 @@ import pytest
 import yaml
 
 from deploy.prometheus.__main__ import HERE, files, text, write
-from deploy.prometheus.alerts import ALERTS, JOBS
+from deploy.prometheus.alerts import ALERTS, ARCHIVER, BACKUP_AT, JOBS
 from deploy.prometheus.promises import BURNS, OPERATIONS, PROMISES, Promise
-from deploy.prometheus.rule import Alert, Owner, Recording, group, in_less_time, seconds_of, shorter
+from deploy.prometheus.rule import (
+    Alert,
+    Links,
+    Owner,
+    Recording,
+    group,
+    in_less_time,
+    seconds_of,
+    shorter,
+)
 from tests.tools import PrometheusTools
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +79,14 @@ def waiting(queue: str) -> str:
 def growing(series: str, **labels: str) -> Tried:
     """A counter of what must not happen: it stands still, and then it grew."""
     return Tried("0s", {series: ("7", "8")}, labels)
+
+
+def of_postgres(metric: str, pod: str = "a") -> str:
+    """What a server of a PostgreSQL cluster says."""
+    return f'{metric}{{job="{CLUSTER}",pod="{pod}"}}'
+
+
+CLUSTER = "casegrid/casegrid-db-intake"
 
 
 UP_ALL = {f'up{{job="{job}",instance="a"}}': ("1", "1") for job in JOBS}
@@ -191,6 +208,10 @@ TRIED: Mapping[str, Tried] = {
     "CasegridRecordsMissed": growing(
         'casegrid_records_missed_total{job="router",topic="intake.events"}',
         job="router", topic="intake.events",
+    )._replace(
+        # They expired while no process ran: counted before the first look.
+        fires=({'casegrid_records_expired{job="router",topic="intake.events"}': "3"},),
+        quiet=({'casegrid_records_expired{job="router",topic="intake.events"}': "0"},),
     ),
     "CasegridLanesRefused": growing(
         'casegrid_lanes_refused_total{job="intake",reason="RecordTooLarge"}',
@@ -275,6 +296,29 @@ TRIED: Mapping[str, Tried] = {
         {name: ("_", values) for name, values in waking("0+23.25").items()},
         {"job": "router", "instance": "a"},
         quiet=(waking("0+23.875"),),
+    ),
+    "CasegridBackupOld": Tried(
+        "1h", {of_postgres(BACKUP_AT): ("-120000", "-130000")}, {"job": CLUSTER}
+    ),
+    "CasegridArchiveFails": Tried(
+        "15m",
+        {
+            of_postgres(f"{ARCHIVER}_last_failed_time"): ("500", "2000"),
+            of_postgres(f"{ARCHIVER}_last_archived_time"): ("1000", "1000"),
+            # A replica archives nothing.
+            of_postgres(f"{ARCHIVER}_last_archived_time", "b"): ("-1", "-1"),
+        },
+        {"job": CLUSTER},
+        quiet=({of_postgres(f"{ARCHIVER}_last_{what}_time"): "-1"
+                for what in ("failed", "archived")},),
+    ),
+    "CasegridReplicasMissing": Tried(
+        "10m",
+        {
+            of_postgres("cnpg_pg_replication_streaming_replicas"): ("2", "1"),
+            of_postgres("cnpg_pg_replication_streaming_replicas", "b"): ("0", "0"),
+        },
+        {"job": CLUSTER},
     ),
 }  # fmt: skip
 
@@ -549,6 +593,16 @@ def test_every_rule_asks_for_what_is_measured(rule: Alert | Recording) -> None:
     for name in re.findall(r"[\w:]*casegrid_[\w:]+", rule.expr):
         plain = re.sub(r"_(bucket|count|sum)$", "", name)
         assert name in recorded or {name, plain} & listed, name
+
+
+def test_alerts_lead_to_where_the_pages_are_said_to_be(tmp_path: Path) -> None:
+    ours = Links("https://a.example/runbooks", "https://b.example/d")
+    for path in write(tmp_path, links=ours):
+        for each in yaml.safe_load(path.read_text())["groups"]:
+            for rule in (rule for rule in each["rules"] if "alert" in rule):
+                links = rule["annotations"]
+                assert links["runbook_url"] == f"https://a.example/runbooks/{rule['alert']}"
+                assert links["dashboard_url"].startswith("https://b.example/d/casegrid-")
 
 
 def test_there_is_no_page_without_an_alert() -> None:

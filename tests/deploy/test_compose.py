@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from deploy.compose.__main__ import files, make
+from deploy.compose.__main__ import files, make, receivers
 from deploy.local.environment import SERVICES
 from deploy.local.jars import VERSION
 from deploy.local.kafka import Kafka
@@ -72,12 +72,15 @@ def test_no_secret_stands_in_the_file_and_those_that_are_made_are_for_one_person
     tmp_path: Path,
 ) -> None:
     assert secrets_in(yaml.safe_load(FILE.read_text())) == []
-    assert make(tmp_path / "compose")
-    first = {one.name: one.read_text() for one in (tmp_path / "compose").iterdir()}
-    assert not make(tmp_path / "compose")
-    assert first == {one.name: one.read_text() for one in (tmp_path / "compose").iterdir()}
-    modes = {stat.S_IMODE(one.stat().st_mode) for one in (tmp_path / "compose").iterdir()}
-    assert modes == {0o600}
+    folder = tmp_path / "compose"
+    assert make(folder)
+    first = {one.name: one.read_text() for one in folder.glob("*.env")}
+    assert not make(folder)
+    assert first == {one.name: one.read_text() for one in folder.glob("*.env")}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(one.stat().st_mode) for one in folder.glob("*.env")} == {0o600}
+    assert {one.name for one in folder.iterdir()} == {*first, "targets"}
+    assert {one.name for one in (folder / "targets").iterdir()} == set(receivers())
     named = {
         Path(one["env_file"]).name
         for one in yaml.safe_load(FILE.read_text())["services"].values()
@@ -154,7 +157,9 @@ def test_what_is_mounted_is_there(services: dict[str, Any], tmp_path: Path) -> N
         for volume in one.get("volumes", ())
         if volume["type"] == "bind"
     ]
-    assert [one for one in mounted if not (ROOT / one).exists()] == []
+    made = [one for one in mounted if one.is_relative_to(SECRETS)]
+    assert [one for one in made if not (tmp_path / one).exists()] == []
+    assert [one for one in mounted if one not in made and not (ROOT / one).exists()] == []
 
 
 def test_prometheus_asks_every_service_and_reads_our_rules(services: dict[str, Any]) -> None:

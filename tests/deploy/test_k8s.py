@@ -20,6 +20,7 @@ from deploy.image.dockerfile import stages
 from deploy.k8s.__main__ import BASE, RULES, WRITTEN, text
 from deploy.local.environment import SERVICES
 from deploy.local.postgres import Postgres
+from deploy.prometheus.alerts import OF_CLUSTERS
 from services.operations.places import NAMES, places
 from shared.contract import LISTENERS
 from shared.events import OWNERS, Topic
@@ -363,6 +364,16 @@ def test_every_process_is_asked_for_its_metrics_by_the_name_that_the_rules_know(
         assert selects(monitor["spec"]["selector"], served["metadata"]["labels"])
         assert endpoint["port"] in {port["name"] for port in served["spec"]["ports"]}
         assert served["metadata"]["labels"][monitor["spec"]["jobLabel"]] == service
+
+
+def test_the_databases_are_asked_by_the_name_that_the_rules_know() -> None:
+    (name,) = re.findall('job=~"(.+)"', OF_CLUSTERS)
+    monitors = of("PodMonitor").values()
+    assert len(monitors) == len(SERVICES)
+    for monitor in monitors:
+        # What the Prometheus operator makes the label `job` of.
+        assert re.fullmatch(name, "casegrid/" + monitor["metadata"]["name"])
+        assert {one["port"] for one in monitor["spec"]["podMetricsEndpoints"]} == {"metrics"}
 
 
 def test_the_rules_are_those_that_are_tested() -> None:

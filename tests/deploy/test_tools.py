@@ -5,13 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import Missing, PrometheusTools, prometheus_tools
+from tests.tools import AlertmanagerTools, Missing, PrometheusTools, prometheus_tools
 
 
-def test_promtool_and_prometheus_run(prometheus_tools: PrometheusTools) -> None:
-    for program in (prometheus_tools.promtool, prometheus_tools.prometheus):
+def test_the_programs_run(
+    prometheus_tools: PrometheusTools, alertmanager_tools: AlertmanagerTools
+) -> None:
+    for program, name in (
+        (prometheus_tools.promtool, "promtool"),
+        (prometheus_tools.prometheus, "prometheus"),
+        (alertmanager_tools.amtool, "amtool"),
+        (alertmanager_tools.alertmanager, "alertmanager"),
+    ):
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-        assert program.name in answer.stdout + answer.stderr
+        assert name in answer.stdout + answer.stderr
 
 
 def test_what_is_there_is_not_fetched_again(

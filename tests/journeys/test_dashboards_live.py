@@ -6,28 +6,34 @@ import asyncio
 import json
 import math
 import re
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import httpx
 import pytest
+import yaml
 
 from deploy.grafana.__main__ import HERE
 from deploy.local.crew import Crew, Habits
 from deploy.local.environment import SERVICES
 from deploy.local.samples import patrol_finds, samples
 from deploy.local.submitting import Submitted, submit
-from tests.journeys.city import City
+from deploy.prometheus.alerts import OF_CLUSTERS
+from tests.journeys.city import City, eventually
 from tests.journeys.conftest import running_city
-from tests.journeys.watching import Watching, watching
-from tests.servers import KafkaServer, PostgresServer
+from tests.journeys.watching import Watching, is_ready, watching
+from tests.servers import KafkaServer, PostgresServer, free_port
 from tests.tools import PrometheusTools
 
 pytestmark = pytest.mark.timeout(400)
 
+ROOT: Final = Path(__file__).parents[2]
+TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPEED = 3600
 """An hour passes in a second: promises are kept and broken while the test looks."""
 A_SECOND = 10
@@ -37,6 +43,7 @@ WINDOW = "1m"
 QUIET: Final[Mapping[str, str]] = {
     'ALERTS{alertstate="firing",severity!="none"}': "nothing is wrong",
     "casegrid_weather_total": "no broker or database went away",
+    OF_CLUSTERS: "no CloudNativePG runs here",
     "casegrid_router_orders_stale_total": "nobody need act just before an order",
 }
 """What has no series until it happens, and why it need not happen here."""
@@ -106,6 +113,65 @@ def test_every_panel_of_every_dashboard_has_an_answer_while_a_city_is_at_work(
             for service in SERVICES:
                 match = {"match[]": series.replace("$service", service)}
                 assert ask(prometheus, f"label/{label}/values", match), f"{series} of {service}"
+
+
+def test_a_request_of_the_dashboard_leads_to_its_trace(
+    server_directory: Path,
+    postgres_server: PostgresServer,
+    kafka_server: KafkaServer,
+    prometheus_tools: PrometheusTools,
+) -> None:
+    home = server_directory / f"exemplars-{uuid4().hex[:8]}"
+    home.mkdir()
+    with running_city(server_directory, postgres_server, kafka_server.bootstrap, SPEED) as city:
+        url = city.stack.url("intake")
+        scrape = {
+            "job_name": "intake",
+            "scrape_interval": "1s",
+            "static_configs": [{"targets": [url.removeprefix("http://")]}],
+        }
+        (home / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
+        with prometheus_as_in_compose(prometheus_tools, home) as prometheus:
+            asked = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+            httpx.get(f"{url}/openapi.json", headers=asked, trust_env=False).raise_for_status()
+
+            def traces() -> set[str]:
+                found = prometheus.get(
+                    "/api/v1/query_exemplars",
+                    params={
+                        "query": "casegrid_http_request_seconds_bucket",
+                        "start": time.time() - 300,
+                        "end": time.time() + 300,
+                    },
+                ).json()["data"]
+                return {one["labels"]["trace_id"] for each in found for one in each["exemplars"]}
+
+            eventually(traces, lambda found: TRACE in found, 60, 1)
+
+
+@contextmanager
+def prometheus_as_in_compose(tools: PrometheusTools, home: Path) -> Iterator[httpx.Client]:
+    """A Prometheus of these settings, with what docker-compose.yml asks it to be able to do."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    features = [one for one in services["prometheus"]["command"] if "enable-feature" in one]
+    port = free_port()
+    command = [
+        str(tools.prometheus),
+        f"--config.file={home / 'prometheus.yml'}",
+        f"--storage.tsdb.path={home / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *features,
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        eventually(lambda: is_ready(url), bool, 30)
+        with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_what_may_be_empty_is_asked_for() -> None:
