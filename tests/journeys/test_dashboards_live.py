@@ -250,9 +250,15 @@ def named(expr: str) -> set[str]:
     return set(re.findall(r"(?<![\w:])(?:casegrid|process)_\w+", bare))
 
 
+PARTS: Final = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",)}
+"""Under which names a metric has series, by its type: OpenMetrics tells a counter without any."""
+
+
 def exported(prometheus: Watching) -> set[str]:
     """The metrics that the services say they have, whether or not there are series."""
     told = ask(prometheus, "metadata", {})
-    parts = ("", "_bucket", "_sum", "_count")
-    return {f"{name}{part}" for name, (first, *_) in told.items()
-            for part in (parts if first["type"] == "histogram" else parts[:1])}  # fmt: skip
+    return {
+        f"{name}{part}"
+        for name, (first, *_) in told.items()
+        for part in ("", *PARTS.get(first["type"], ()))
+    }
