@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from math import isnan
 
 from prometheus_client.parser import text_string_to_metric_families
 
 
 class Page:
-    """The samples of one service's /metrics."""
+    """The samples of one service's /metrics; without those of which nothing is known (NaN)."""
 
     def __init__(self, text: str) -> None:
         self._samples: defaultdict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                self._samples[sample.name].append((sample.labels, sample.value))
+                if not isnan(sample.value):
+                    self._samples[sample.name].append((sample.labels, sample.value))
 
     def by(self, name: str, label: str, **only: str) -> dict[str, float]:
         """The sums of a metric by one of its labels, of the samples that have the labels `only`."""

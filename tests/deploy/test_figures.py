@@ -114,3 +114,8 @@ def test_quantile(buckets: list[tuple[float, float]], median: float | None) -> N
 )
 def test_the_speed_is_told_in_words(speed: float, words: str) -> None:
     assert speed_words(speed) == words
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    page = Page('# TYPE a gauge\na{x="1"} NaN\na{x="2"} 3\n# TYPE b gauge\nb NaN\n')
+    assert (page.total("a"), page.largest("a"), page.total("b")) == (3, 3, 0)

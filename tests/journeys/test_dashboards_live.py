@@ -43,6 +43,10 @@ WINDOW = "1m"
 QUIET: Final[Mapping[str, str]] = {
     'ALERTS{alertstate="firing",severity!="none"}': "nothing is wrong",
     "casegrid_weather_total": "no broker or database went away",
+    "casegrid_batches_fenced_total": "no process took over from another",
+    "casegrid_lanes_refused_total": "the broker refused nothing",
+    "casegrid_census_differences_total": "nobody lacked what the owner has",
+    "casegrid_foreign_clock_events_total": "one clock alone stamped events",
     OF_CLUSTERS: "no CloudNativePG runs here",
     "casegrid_router_orders_stale_total": "nobody need act just before an order",
 }
@@ -246,12 +250,15 @@ def named(expr: str) -> set[str]:
     return set(re.findall(r"(?<![\w:])(?:casegrid|process)_\w+", bare))
 
 
-def exported(prometheus: Watching) -> set[str]:
-    """The metrics that the services say they have, whether or not there are series.
+PARTS: Final = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",)}
+"""Under which names a metric has series, by its type: OpenMetrics tells a counter without any."""
 
-    Told as OpenMetrics, as Prometheus asks for it, a counter is named without its ending.
-    """
+
+def exported(prometheus: Watching) -> set[str]:
+    """The metrics that the services say they have, whether or not there are series."""
     told = ask(prometheus, "metadata", {})
-    parts = {"histogram": ("", "_bucket", "_sum", "_count"), "counter": ("", "_total")}
-    return {f"{name}{part}" for name, (first, *_) in told.items()
-            for part in parts.get(first["type"], ("",))}  # fmt: skip
+    return {
+        f"{name}{part}"
+        for name, (first, *_) in told.items()
+        for part in ("", *PARTS.get(first["type"], ()))
+    }
