@@ -43,10 +43,6 @@ WINDOW = "1m"
 QUIET: Final[Mapping[str, str]] = {
     'ALERTS{alertstate="firing",severity!="none"}': "nothing is wrong",
     "casegrid_weather_total": "no broker or database went away",
-    "casegrid_batches_fenced_total": "no process took over from another",
-    "casegrid_lanes_refused_total": "the broker refused nothing",
-    "casegrid_census_differences_total": "nobody lacked what the owner has",
-    "casegrid_foreign_clock_events_total": "one clock alone stamped events",
     OF_CLUSTERS: "no CloudNativePG runs here",
     "casegrid_router_orders_stale_total": "nobody need act just before an order",
 }
