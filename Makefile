@@ -36,7 +36,7 @@ test: $(VENV)/.ready  ## check, then every test on the real PostgreSQL and the r
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest
 
 sim: $(VENV)/.ready  ## ten thousand simulated worlds, resumable; SEED=4711 tells one of them as a story
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(ARGS)

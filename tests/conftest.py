@@ -39,22 +39,10 @@ MARKED_BY = {
 }
 
 
-LONGEST_FIRST = ("faults", "simulation", "journeys", "deploy", "shared")
-"""Two processes share the files: whoever is ready takes the next one, so short ones come last.
-
-Those of faults are one piece: each has a load of its own, and two of them are more than two cores
-carry.
-"""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the servers it uses, so that nobody does it by hand; the longest first."""
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+    """Mark each test by the servers it uses, so that nobody does it by hand."""
     for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "faults" else str(item.path)))
         used = set(getattr(item, "fixturenames", ()))
         for mark, fixtures in MARKED_BY.items():
             if used & fixtures:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -97,6 +98,8 @@ class Load:
         once: bool = False,
     ) -> None:
         self.book = Book(book)
+        self.silences: Counter[str] = Counter()
+        """Why requests had no answer, by service."""
         self.rate = rate
         self.whole_life = whole_life
         self.once = once
@@ -276,7 +279,8 @@ class Load:
         client = self._stranger if self.once and self._chance.random() < 0.5 else self._client
         try:
             answer = await client.request(sent.method, url, json=sent.body, headers=headers)
-        except httpx.HTTPError:
+        except httpx.HTTPError as why:
+            self.silences[f"{sent.service}: {type(why).__name__}"] += 1
             self.book.note(asked, NO_ANSWER)
             return NO_ANSWER, {}
         told: dict[str, Any] = {}

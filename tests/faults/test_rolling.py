@@ -32,7 +32,7 @@ def test_a_rolling_restart_under_load_fails_no_request_and_loses_nothing(
         assert took < MOST_SECONDS, f"{replica.name} needed {took:.1f} s"
         assert '"event": "stopped"' in replica.log.read_text()
         scene.town.launch_all([replica])
-        assert not failed(scene), f"{replica.name}: {failed(scene)}"
+        assert not failed(scene), f"{replica.name}: {failed(scene)} {scene.load.silences}"
     scene.recover(time.monotonic())
     assert scene.load.book.sums().requests - asked > 500
     assert not scene.load.book.not_sent
