@@ -74,7 +74,6 @@ def every() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(every())))
 def test_what_is_to_be_typed_can_be(page: str, line: str) -> None:
-    line = re.sub(' --ask --reason "[^"]+"', "", line)  # comes with the next version
     words = [PLACES.get(word, word) for word in shlex.split(line)[1:] if word != "…"]
     # An option whose value is left out still has one.
     if line.endswith("…") and words and words[-1].startswith("--"):

@@ -91,7 +91,15 @@ class Watching:
         time.sleep(HOLD_SECONDS)
         others = self.seen - set(must) - ALWAYS
         strange = {one for one in others if one.partition("/")[0] not in may}
-        assert not strange, f"also: {strange}"
+        assert not strange, f"also: {strange}; {self.scrapes()}"
+
+    def scrapes(self) -> list[str]:
+        """How long the last look at each service took, and what went wrong."""
+        targets = self.http.get("/api/v1/targets").json()["data"]["activeTargets"]
+        return [
+            f"{one['labels']['job']}: {one['lastScrapeDuration']:.3f} s {one['lastError']}"
+            for one in targets
+        ]
 
 
 def lingers(labels: Mapping[str, str]) -> bool:
