@@ -57,7 +57,9 @@ class Watching:
 
     def _look(self) -> None:
         while not self._ends.wait(LOOK_SECONDS):
-            self.seen |= self.firing()
+            now = self.firing()
+            # Not `|=` around the look: it would put back what was seen before a new beginning.
+            self.seen.update(now)
 
     def firing(self) -> set[str]:
         """What fires now, as `name` or `name/job`."""
