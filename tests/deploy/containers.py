@@ -245,7 +245,8 @@ def operates(container: Container, beside: Beside, urls: Mapping[str, str], fold
 
     eventually(lambda: well("status"), folder / "operator.log")
     for words in (
-        ("topics", "check"), ("census",), ("parked", "list"), ("backup", str(folder / "backup")),
+        ("topics", "check"), ("census",), ("parked", "list"),
+        ("backup", str(folder / "backup"), "--reason", "drill", "--by", "li"),
     ):  # fmt: skip
         assert well(*words), (folder / "operator.log").read_text()
     # Services run: it comes as far as that, and no further.
@@ -253,7 +254,8 @@ def operates(container: Container, beside: Beside, urls: Mapping[str, str], fold
     assert "stop all processes" in (folder / "operator.log").read_text()
     # As it is said after a database went back by its own log.
     own = {"CASEGRID_DATABASE_URL": told["CASEGRID_ROUTER_DATABASE_URL"]}
-    assert well("router", "restored", **own), (folder / "operator.log").read_text()
+    restored = ("router", "restored", "--reason", "drill", "--by", "li")
+    assert well(*restored, **own), (folder / "operator.log").read_text()
 
 
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|_KEY$")

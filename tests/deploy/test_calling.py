@@ -31,6 +31,8 @@ exec "$0" "$@"
 """
 """Debian's looks there for the texts of mails, and does not begin without them; we send none."""
 
+SETTLED_SECONDS: Final = 2.0
+
 Labels = Mapping[str, str]
 
 
@@ -80,6 +82,8 @@ def is_ready(client: httpx.Client) -> bool:
 def told(client: httpx.Client, alerts: Sequence[Labels]) -> list[dict[str, Any]]:
     """What it makes of these."""
     client.post("/api/v2/alerts", json=[{"labels": one} for one in alerts]).raise_for_status()
+    # It takes them in one after the other, and what inhibits is heard of apart.
+    time.sleep(SETTLED_SECONDS)
     found: list[dict[str, Any]] = client.get("/api/v2/alerts").json()
     assert len(found) == len(alerts)
     return found

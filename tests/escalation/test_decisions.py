@@ -647,7 +647,7 @@ def test_a_case_counts_under_its_tier_and_its_earliest_promise(
     clocks: tuple[object, ...], due: int | None
 ) -> None:
     counted = counted_as(armed(*clocks))  # type: ignore[arg-type]
-    minute = "" if due is None else f"{int(at(due).timestamp()) // 60:010d}/grid"
+    minute = "" if due is None else f"{int(at(due).timestamp()) // 60:010d}/grid/service"
     assert counted == (("open", "grid"), ("due", minute))[: 1 if due is None else 2]
 
 
