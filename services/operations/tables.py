@@ -66,7 +66,11 @@ async def rows_of(place: Place) -> Rows:
 
 async def processes(tx: Transaction, service: str) -> int:
     """How many of a service there are: each that relays or stands by for it has a connection."""
-    sql = "select count(*) from pg_stat_activity where application_name = $1"
+    # Another city may live on the same server.
+    sql = """
+        select count(*) from pg_stat_activity
+        where application_name = $1 and datname = current_database()
+    """
     return int(await tx.fetchval(sql, f"{service}-relay"))
 
 

@@ -28,7 +28,7 @@ from shared import postgres
 from shared.kafka import create_topics
 from shared.scraped import Page
 from shared.settings import Settings
-from tests.servers import FreshDatabase, KafkaServer
+from tests.servers import FreshDatabase, KafkaServer, PostgresServer
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 WELL = CitySight(
@@ -111,7 +111,7 @@ def test_of_several_processes_it_is_said_that_one_answered() -> None:
 @pytest.mark.kafka
 @pytest.mark.postgres
 async def test_the_tables_tell_what_is_not_fired_not_answered_and_not_counted(
-    fresh_database: FreshDatabase, kafka_server: KafkaServer
+    fresh_database: FreshDatabase, postgres_server: PostgresServer, kafka_server: KafkaServer
 ) -> None:
     async def tables(dsn: str) -> None:
         await postgres.migrate(dsn, "escalation", SERVICE.migrations)
@@ -131,6 +131,8 @@ async def test_the_tables_tell_what_is_not_fired_not_answered_and_not_counted(
     dsn = settings.database_url.get_secret_value()
     connection = await asyncpg.connect(dsn)
     relays = [await postgres.connect(dsn, "escalation-relay") for _ in range(2)]
+    # Of another city on the same server.
+    relays += [await postgres.connect(postgres_server.dsn("postgres"), "escalation-relay")]
     try:
         await connection.execute(
             "insert into armed (case_id, epoch, seq, changed_at, started_at, holder, open, clocks,"
