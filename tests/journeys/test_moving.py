@@ -18,6 +18,8 @@ from tests.journeys.test_metrics import families
 from tests.journeys.test_parked import message, put, received
 from tests.servers import KafkaServer, PostgresServer
 
+pytestmark = pytest.mark.timeout(300)
+
 ROOT = Path(__file__).parents[2]
 
 FIGURES = "tests/escalation/test_figures.py::test_the_gauges_are_exact_after_random_work"
@@ -136,7 +138,8 @@ def test_each_figure_moves(lived: City) -> None:
         left.difference_update(moved(lived))
         return left
 
-    eventually(still, lambda names: not names, seconds=60)
+    # The census says its first word a minute after the start.
+    eventually(still, lambda names: not names, seconds=200, pause=0.2)
 
 
 def test_what_moves_elsewhere_has_its_test() -> None:
