@@ -29,6 +29,7 @@ WAITING_AT: Final = 24
 """Where `struct tcp_info` has `tcpi_unacked`: of a listening socket, who waits to be accepted."""
 MOST_SOCKETS: Final = 64
 EVEN_SECONDS: Final = 10.0
+TURNS: Final = 20
 
 Ours: TypeAlias = Callable[[int], bool]
 """Whether a connection from this port of this machine was accepted here."""
@@ -91,8 +92,11 @@ async def comes_here(listener: socket.socket, ours: Ours) -> bool:
         await asyncio.sleep(0.02)
         while waiting(listener):  # noqa: ASYNC110 (the kernel has no event for it)
             await asyncio.sleep(0.02)
-        # What was accepted is a connection of the server some turns of the loop later.
+        # What was accepted is a connection of the server some turns of the loop later, and where
+        # there is much to do a turn may be longer than any pause: so turns are waited for as well.
         await asyncio.sleep(0.05)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         return ours(writer.get_extra_info("sockname")[1])
     finally:
         writer.close()
