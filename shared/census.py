@@ -25,6 +25,7 @@ from shared.events import (
     CensusTaken,
     Counted,
     Envelope,
+    Heartbeat,
     Missed,
     Order,
     Topic,
@@ -205,17 +206,18 @@ def saying(
     order: Order,
     voice: Voice,
     now: datetime,
-    data: CensusTaken | CensusDiffered,
+    data: CensusTaken | CensusDiffered | Heartbeat,
+    word: str = "census",
 ) -> Saying:
-    """A page, or differences, as an event."""
+    """A page, differences or a beat, as an event; `word`: what has it said."""
     envelope = Envelope(
-        event_id=derived_id("census", voice.source, subject, *order),
+        event_id=derived_id(word, voice.source, subject, *order),
         type=data.type,
         source=f"casegrid/{voice.source}",
         subject=subject,
         order=order,
         occurred_at=now,
-        caused_by="census",
+        caused_by=word,
         clock=voice.clock,
     )
     return Saying(topic, envelope, data)

@@ -16,15 +16,15 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from shared import outbox
-from shared.census import Voice, subjects
+from shared.census import Voice, saying, subjects
 from shared.clock import wall
-from shared.events import Envelope, Heartbeat, Order, Topic, derived_id
+from shared.events import Heartbeat, Order, Topic
 from shared.hearing import Batch, Done, Handle
 from shared.kafka import PARTITIONS
-from shared.outbox import Saying
 from shared.postgres import Transaction
 from shared.telemetry import HEARTBEAT_AGE, show_age
 
+WORD: Final = "heartbeat"
 SENT: Final = "sent"
 """In place of a topic: what intake itself said last."""
 
@@ -98,27 +98,13 @@ async def say(
     tx: Transaction, topic: Topic, beats: Sequence[Beat], voice: Voice, now: datetime
 ) -> None:
     """Say these on a topic, each to its own partition."""
-    subject_of = subjects(topic, "heartbeat")
-    await outbox.append(
-        tx, [saying(topic, subject_of[beat.partition], beat, voice, now) for beat in beats]
-    )
-
-
-def saying(topic: Topic, subject: str, beat: Beat, voice: Voice, now: datetime) -> Saying:
-    """A beat as an event."""
-    order = Order(voice.epoch, beat.n)
-    data = Heartbeat(type="casegrid.heartbeat.v1", beat_at=beat.beat_at)
-    envelope = Envelope(
-        event_id=derived_id("heartbeat", voice.source, subject, *order),
-        type=data.type,
-        source=f"casegrid/{voice.source}",
-        subject=subject,
-        order=order,
-        occurred_at=now,
-        caused_by="heartbeat",
-        clock=voice.clock,
-    )
-    return Saying(topic, envelope, data)
+    subject_of = subjects(topic, WORD)
+    sayings = []
+    for beat in beats:
+        data = Heartbeat(type="casegrid.heartbeat.v1", beat_at=beat.beat_at)
+        order = Order(voice.epoch, beat.n)
+        sayings.append(saying(topic, subject_of[beat.partition], order, voice, now, data, WORD))
+    await outbox.append(tx, sayings)
 
 
 class On(NamedTuple):
