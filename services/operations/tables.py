@@ -119,8 +119,7 @@ async def of_escalation(tx: Transaction, place: Place, rows: Rows) -> None:
     due = await figures.due(tx, minute_of(now), hour)
     rows.overdue = sum(row.overdue for row in due)
     rows.soon = sum(row.soon for row in due)
-    rows.unanswered = await figures.open_orders(tx)
-    rows.oldest_order = await orders.oldest_seconds(tx)
+    rows.unanswered, rows.oldest_order = await orders.unanswered(tx)
 
 
 async def nothing(_tx: Transaction, _place: Place, _rows: Rows) -> None:

@@ -62,8 +62,9 @@ async def show_figures(tx: Transaction, now: datetime, speed: float = 1.0) -> No
         OVERDUE.labels(*each).set(row.overdue if row else 0)
     show(OLDEST_OVERDUE, TIERS, {row.tier: seconds_since(row.oldest, now) for row in due})
     UNHEEDED.set(await notices.unheeded(tx))
-    UNANSWERED.set(await figures.open_orders(tx))
-    UNANSWERED_AGE.set(await orders.oldest_seconds(tx))
+    n, seconds = await orders.unanswered(tx)
+    UNANSWERED.set(n)
+    UNANSWERED_AGE.set(seconds)
 
 
 async def step(process: Process) -> float:

@@ -52,8 +52,3 @@ async def due(tx: Transaction, minute: str, hour_later: str) -> list[Due]:
         hour_later,
     )
     return [Due(*row.values()) for row in rows]
-
-
-async def open_orders(tx: Transaction) -> int:
-    """How many orders have no answer, up to 100,000."""
-    return int(await tx.fetchval("select count(*) from (select 1 from orders limit 100000) few"))

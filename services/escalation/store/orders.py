@@ -107,13 +107,18 @@ async def save(tx: Transaction, orders: Sequence[OpenOrder]) -> None:
     )
 
 
-async def oldest_seconds(tx: Transaction) -> float:
-    """How long the oldest order has had no answer, in wall seconds; 0 of none. A scan of them."""
-    return float(
-        await tx.fetchval(
-            """
-            select coalesce(extract(epoch from clock_timestamp() - min(first_said_at)), 0)::float8
-            from orders
-            """
-        )
+async def unanswered(tx: Transaction) -> tuple[int, float]:
+    """How many orders have no answer, up to 100,000, and how long the oldest has had none.
+
+    In wall seconds, 0 of none. One scan of them.
+    """
+    row = await tx.fetchrow(
+        """
+        select least(count(*), 100000) as n,
+               coalesce(extract(epoch from clock_timestamp() - min(first_said_at)), 0)::float8
+                   as seconds
+        from orders
+        """
     )
+    assert row is not None
+    return row["n"], row["seconds"]
