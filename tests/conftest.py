@@ -15,6 +15,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from deploy.image.debian import Missing
 from deploy.local.jars import cache_directory, kafka_jars
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import SUPERUSER, Postgres
@@ -29,7 +30,7 @@ from tests.servers import (
     free_port,
     session_directory,
 )
-from tests.tools import AlertmanagerTools, Missing, PrometheusTools
+from tests.tools import AlertmanagerTools, PrometheusTools
 
 T = TypeVar("T")
 MARKED_BY = {

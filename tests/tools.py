@@ -6,19 +6,14 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deploy.image.debian import Missing, download, unpack
+
 NEEDED = ("apt-get", "dpkg")
-FETCH_SECONDS = 300
-
-
-class Missing(RuntimeError):
-    """A tool of the tests cannot be had on this system; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -71,37 +66,6 @@ def fetch(package: str, cache: Path, directory: Path) -> None:
         aside = Path(name)
         # apt warns as root when its own user may not enter the directory.
         aside.chmod(0o755)
-        download(package, aside)
-        (file,) = aside.glob("*.deb")
-        run("dpkg", "-x", str(file), str(aside / "whole"), within=aside)
+        (file,) = download([package], aside)
+        unpack(file, aside / "whole")
         (aside / "whole" / "usr" / "bin").replace(directory)
-
-
-def download(package: str, aside: Path) -> None:
-    """A package as a file in `aside`; with lists of our own where the system has none."""
-    try:
-        run("apt-get", "download", package, within=aside)
-    except Missing:
-        lists = aside / "lists"
-        (lists / "partial").mkdir(parents=True)
-        own = ("-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={aside / 'archives'}")
-        run("apt-get", *own, "update", within=aside)
-        run("apt-get", *own, "download", package, within=aside)
-
-
-def run(*command: str, within: Path) -> None:
-    """One command in a directory; `Missing` with its own words when it fails."""
-    try:
-        subprocess.run(
-            command,
-            cwd=within,
-            env={**os.environ, "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=FETCH_SECONDS,
-        )
-    except subprocess.TimeoutExpired as late:
-        raise Missing(f"`{' '.join(command)}` took more than {FETCH_SECONDS} s") from late
-    except subprocess.CalledProcessError as failed:
-        raise Missing(f"`{' '.join(command)}` failed: {failed.stderr.strip()[-600:]}") from failed

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deploy.image.building import StepFailed, build, container
-from deploy.image.cleanroot import CannotTry
+from deploy.image.debian import Missing
 from deploy.local.jars import cache_directory
 
 
@@ -30,7 +30,7 @@ def main() -> None:
         Path(name).chmod(0o755)
         try:
             stage, root = build(cache, Path(name), say)
-        except (StepFailed, CannotTry) as failed:
+        except (StepFailed, Missing) as failed:
             sys.exit(str(failed))
         done = subprocess.run(container(stage, root, sys.argv[1:], {}))
         sys.exit(done.returncode)

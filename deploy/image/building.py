@@ -28,7 +28,7 @@ def silent(_: str) -> None:
 
 
 def build(cache: Path, into: Path, say: Callable[[str], None] = silent) -> tuple[Stage, Path]:
-    """The last stage and its root directory, below `into`. Raises `CannotTry` or `StepFailed`."""
+    """The last stage and its root directory, below `into`. Raises `Missing` or `StepFailed`."""
     made: dict[str, Path] = {}
     base = base_root(cache)
     read = stages((ROOT / "Dockerfile").read_text())

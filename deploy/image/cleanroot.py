@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
+from deploy.image.debian import Missing, download, unpack
+
 NEEDED = ("apt-get", "dpkg", "unshare", "setpriv")
 PACKAGES = Path(__file__).with_name("base.packages")
-FETCH_SECONDS = 300
 TOP = PurePosixPath("/")
 DEVICES = ("null", "zero", "random", "urandom")
 MERGED = ("bin", "sbin", "lib", "lib64")
@@ -39,25 +39,22 @@ exec "$@"
 """
 
 
-class CannotTry(RuntimeError):
-    """This machine has not what a clean root is made of; the message says what is missing."""
-
-
 def base_root(cache: Path) -> Path:
-    """The clean root below `cache`, made the first time. Raises `CannotTry`."""
+    """The clean root below `cache`, made the first time. Raises `Missing`."""
     directory = cache / "clean-root"
     if directory.exists():
         return directory
     if missing := [program for program in NEEDED if shutil.which(program) is None]:
-        raise CannotTry(f"not found: {', '.join(missing)}. A clean root is made of Debian's.")
+        raise Missing(f"not found: {', '.join(missing)}. A clean root is made of Debian's.")
     cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=cache) as name:
         aside = Path(name)
         aside.chmod(0o755)
         root = aside / "root"
         lay_out(root)
-        for package in packages(aside):
-            told("dpkg", "-x", str(package), str(root), within=aside)
+        names = [line for line in PACKAGES.read_text().splitlines() if not line.startswith("#")]
+        for package in download(names, aside):
+            unpack(package, root)
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3.11")
         root.replace(directory)
     return directory
@@ -72,38 +69,6 @@ def lay_out(root: Path) -> None:
         (root / name).mkdir(parents=True)
     for name in (*(f"/dev/{device}" for device in DEVICES), *OF_THIS_MACHINE):
         (root / name.lstrip("/")).touch()
-
-
-def packages(aside: Path) -> Iterator[Path]:
-    """Debian's packages as files, with lists of our own where the system has none."""
-    names = [line for line in PACKAGES.read_text().splitlines() if not line.startswith("#")]
-    try:
-        told("apt-get", "download", *names, within=aside)
-    except CannotTry:
-        lists = aside / "lists"
-        (lists / "partial").mkdir(parents=True)
-        own = ("-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={aside / 'archives'}")
-        told("apt-get", *own, "update", within=aside)
-        told("apt-get", *own, "download", *names, within=aside)
-    yield from sorted(aside.glob("*.deb"))
-
-
-def told(*command: str, within: Path) -> None:
-    """One command to its end; `CannotTry` with its own words when it fails."""
-    try:
-        subprocess.run(
-            command,
-            cwd=within,
-            env={**os.environ, "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=FETCH_SECONDS,
-        )
-    except subprocess.TimeoutExpired as late:
-        raise CannotTry(f"`{command[0]}` took more than {FETCH_SECONDS} s") from late
-    except subprocess.CalledProcessError as failed:
-        raise CannotTry(f"`{command[0]}` failed: {failed.stderr.strip()[-600:]}") from failed
 
 
 def entering(

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from deploy.image.building import ROOT, build, container
-from deploy.image.cleanroot import CannotTry
+from deploy.image.debian import Missing
 from deploy.image.dockerfile import Copy, Run, Stage, Unknown, stages
 from deploy.local.jars import cache_directory
 from services.operations.postgres_tools import TOOLS, environment_of
@@ -63,7 +63,7 @@ def image() -> Iterator[Image]:
         Path(name).chmod(0o755)
         try:
             yield Image(*build(cache, Path(name)))
-        except CannotTry as missing:
+        except Missing as missing:
             if os.environ.get("CI"):
                 pytest.fail(str(missing), pytrace=False)
             pytest.skip(str(missing))

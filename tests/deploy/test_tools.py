@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import AlertmanagerTools, Missing, PrometheusTools, prometheus_tools
+from deploy.image.debian import Missing
+from tests.tools import AlertmanagerTools, PrometheusTools, prometheus_tools
 
 
 def test_the_programs_run(
