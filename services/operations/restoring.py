@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 from services.operations.backups import Dump
 from services.operations.places import Place
 from services.operations.postgres_tools import feed, pour, running
-from shared import hearing, kafka, outbox, postgres
-from shared.kafka import Extent
-from shared.postgres import Transaction
+from services.operations.reach import reach
+from shared import hearing, outbox, postgres
 
 BEFORE: Final = """
 set client_min_messages = warning;
@@ -151,20 +150,7 @@ async def seen(place: Place, epoch: int) -> Restored:
     """How a restored database stands to the topics."""
     connection = await postgres.connect(place.dsn, "restore")
     try:
-        return await standing(connection, place, epoch)
+        at = await hearing.all_positions(connection)
     finally:
         await connection.close()
-
-
-async def standing(tx: Transaction, place: Place, epoch: int) -> Restored:
-    """How many records it has not heard, and which of its positions no log reaches."""
-    reach: dict[str, dict[int, Extent]] = {}
-    to_hear, off = 0, []
-    for one in await hearing.all_positions(tx):
-        if one.topic not in reach:
-            reach[one.topic] = await kafka.extents(place.settings, one.topic)
-        extent = reach[one.topic][one.partition]
-        to_hear += max(0, extent.end - one.next_offset)
-        if wrong := kafka.outside(one.next_offset, extent):
-            off.append(f"{one.topic}/{one.partition}: {wrong}")
-    return Restored(epoch, to_hear, off)
+    return Restored(epoch, *await reach(place.settings, at))

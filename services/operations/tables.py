@@ -12,6 +12,7 @@ from services.escalation.decisions import minute_of
 from services.escalation.store import armed, figures, orders
 from services.intake.store import reading
 from services.operations.places import Place
+from services.operations.reach import reach
 from shared import census, hearing, kafka, outbox, postgres
 from shared.census import FIRST, made_at
 from shared.clock import wall
@@ -77,18 +78,12 @@ async def processes(tx: Transaction, service: str) -> int:
 async def how_far(place: Place, at: Sequence[hearing.Position], rows: Rows) -> None:
     """How many records the positions have not reached; a position off its log is told."""
     try:
-        reach = {
-            topic: await kafka.extents(place.settings, topic) for topic in {one.topic for one in at}
-        }
+        found = await reach(place.settings, at)
     except (*kafka.WEATHER, TimeoutError) as away:
         rows.away.append(f"Kafka does not tell how far {place.name} is: {type(away).__name__}")
         return
-    rows.behind = 0
-    for one in at:
-        extent = reach[one.topic][one.partition]
-        rows.behind += max(0, extent.end - one.next_offset)
-        if wrong := kafka.outside(one.next_offset, extent):
-            rows.away.append(f"{place.name}, {one.topic}/{one.partition}: {wrong}")
+    rows.behind = found.behind
+    rows.away += [f"{place.name}, {wrong}" for wrong in found.off_their_logs]
 
 
 async def of_intake(tx: Transaction, _: Place, rows: Rows) -> None:
