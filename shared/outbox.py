@@ -81,19 +81,21 @@ async def append(tx: Transaction, sayings: Sequence[Saying]) -> None:
     """Say these when the transaction commits, in this order."""
     if not sayings:
         return
-    rows = [
-        (
-            saying.topic.value,
-            lane_of(saying.topic, saying.envelope.subject),
-            saying.envelope.event_id,
-            saying.envelope.subject,
-            pack(headers_of(saying.envelope)),
-            dump(saying.data),
-        )
-        for saying in sayings
-    ]
-    await tx.copy_records_to_table(
-        "outbox", records=rows, columns=("topic", "lane", "event_id", "key", "headers", "value")
+    envelopes = [saying.envelope for saying in sayings]
+    await tx.execute(
+        """
+        insert into outbox (topic, lane, event_id, key, headers, value)
+        select topic, lane, event_id, key, headers, value
+        from unnest($1::text[], $2::smallint[], $3::uuid[], $4::text[], $5::bytea[], $6::bytea[])
+            with ordinality as n (topic, lane, event_id, key, headers, value, place)
+        order by place
+        """,
+        [saying.topic.value for saying in sayings],
+        [lane_of(saying.topic, saying.envelope.subject) for saying in sayings],
+        [envelope.event_id for envelope in envelopes],
+        [envelope.subject for envelope in envelopes],
+        [pack(headers_of(envelope)) for envelope in envelopes],
+        [dump(saying.data) for saying in sayings],
     )
 
 

@@ -19,7 +19,13 @@ async def add(tx: Transaction, deltas: Counter[tuple[str, str]]) -> None:
     changed = [(name, key, n) for (name, key), n in deltas.items() if n]
     if not changed:
         return
-    await tx.copy_records_to_table("tally_deltas", records=changed, columns=("name", "key", "n"))
+    await tx.execute(
+        """
+        insert into tally_deltas (name, key, n)
+        select * from unnest($1::text[], $2::text[], $3::bigint[])
+        """,
+        *map(list, zip(*changed, strict=True)),
+    )
 
 
 async def fold(tx: Transaction) -> int:

@@ -85,11 +85,12 @@ async def names(tx: Transaction, table: str) -> list[str]:
 
 
 async def touched(tx: Transaction, sql: str, *values: object) -> set[str]:
-    """The tables that a statement's plan looks at."""
+    """The tables that a statement's plan looks at, be it by an index or by a bitmap of one."""
     async with tx.transaction():
         plan = await tx.fetch(f"explain {sql}", *values)
     lines = "\n".join(row[0] for row in plan)
-    return set(re.findall(r"(?:Scan|Scan using \w+|Foreign Update) on (?:public\.)?(\w+)", lines))
+    looks = r"(?:(?<!Bitmap Index )Scan|Scan using \w+|Foreign Update) on (?:public\.)?(\w+)"
+    return set(re.findall(looks, lines))
 
 
 async def in_partitions(tx: Transaction, table: str) -> dict[str, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -301,6 +303,28 @@ async def test_two_who_push_at_once_push_each_once(
     lines = [orjson.loads(line)["id"] for line in file.read_bytes().splitlines()]
     assert sorted(lines) == sorted(map(str, ids))
     assert await as_kept(pool) == [(True, False, 1)] * len(ids)
+
+
+def test_pages_that_many_append_at_once_are_lines_each(tmp_path: Path) -> None:
+    file = tmp_path / "notices.ndjson"
+    page = b"".join(orjson.dumps({"n": n, "more": "x" * 2_000}) + b"\n" for n in range(20))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: pushing.written(file, page), range(400)))
+    assert file.read_bytes() == page * 400
+
+
+async def test_a_file_that_another_keeps_for_too_long_is_tried_again(
+    escalation_dsn: str, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "LOCK_SECONDS", 0.1)
+    await posted(pool, IDS[:1])
+    file = tmp_path / "notices.ndjson"
+    send = way(escalation_dsn, push_file=file)
+    with file.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert await push_once(pool, send, wall()) == (1, 0)
+    assert await as_kept(pool) == [(False, True, 1)]
+    assert file.read_bytes() == b""
 
 
 async def test_a_line_that_a_crash_cut_off_spoils_no_other(

@@ -235,34 +235,18 @@ else:
     Connection = asyncpg.Connection
 
 
-class Counted(Connection):
-    """A connection that keeps the statements it was given, those that asyncpg does not log too."""
+async def statements(tx: Transaction, handle: Handle, batch: Sequence[Record]) -> list[str]:
+    """What is asked of the database while a batch is handled."""
+    asked: list[str] = []
 
-    copied: list[str]
+    async def log(query: Any) -> None:
+        asked.append(query.query)
 
-    async def copy_records_to_table(self, table_name: str, **more: Any) -> str:
-        """Counted like any statement."""
-        self.copied.append(f"copy {table_name}")
-        return await super().copy_records_to_table(table_name, **more)
-
-    async def statements(self, handle: Handle, batch: Sequence[Record]) -> list[str]:
-        """What is asked of the database while a batch is handled."""
-        self.copied = []
-        asked: list[str] = []
-
-        async def log(query: Any) -> None:
-            asked.append(query.query)
-
+    await settled()
+    with tx.query_logger(log):
+        await deliver(tx, handle, batch)
         await settled()
-        with self.query_logger(log):
-            await deliver(self, handle, batch)
-            await settled()
-        return asked + self.copied
-
-
-async def counted(dsn: str) -> Counted:
-    """Such a connection."""
-    return await asyncpg.connect(dsn, connection_class=Counted)
+    return asked
 
 
 async def settled() -> None:

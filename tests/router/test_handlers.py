@@ -54,7 +54,7 @@ from shared.events import (
 )
 from shared.hearing import Fenced, Handle, Heard, decode
 from shared.kafka import Record
-from shared.postgres import Pool, transaction
+from shared.postgres import Pool, connect, transaction
 from tests.router.conftest import MIGRATIONS
 from tests.router.events import (
     REAL,
@@ -63,7 +63,6 @@ from tests.router.events import (
     breach,
     cases,
     contents,
-    counted,
     deliver,
     outbox,
     petition_id,
@@ -72,6 +71,7 @@ from tests.router.events import (
     replayed_history,
     snapshot_of,
     spoilt,
+    statements,
     supplement,
 )
 from tests.router.stories import (
@@ -170,7 +170,7 @@ async def test_a_batch_delivered_again_changes_nothing(pool: Pool, router: Route
 async def test_the_statements_of_a_batch_do_not_depend_on_its_size(
     router_dsn: str, router: Router
 ) -> None:
-    connection = await counted(router_dsn)
+    connection = await connect(router_dsn, "counted")
     offset, counts = 0, []
     try:
         for size in (1, 1, 200):  # the first also asks the server about its types
@@ -183,7 +183,7 @@ async def test_the_statements_of_a_batch_do_not_depend_on_its_size(
                 (router.orders.handle, records(Topic.ESCALATION, orders)),
             ):
                 async with connection.transaction():
-                    counts.append(len(await connection.statements(handle, said)))
+                    counts.append(len(await statements(connection, handle, said)))
     finally:
         await connection.close()
     assert counts[2:] == [STATEMENTS_TO_OPEN, STATEMENTS_TO_ANSWER_ORDERS] * 2

@@ -1,6 +1,7 @@
 """A process that stands still keeps no lock for long, wherever it was when it was frozen."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -8,16 +9,27 @@ import time
 import asyncpg
 import pytest
 
-from tests.servers import ROOT, PostgresServer
+from tests.servers import ROOT
 
 LONGEST_SECONDS = 14.0
+MOMENTS = ["between statements", "while its rows are packed", "while it is answered"]
 
 FREEZE = """
 import asyncio, os, signal, sys, threading
-from shared import postgres
+from dataclasses import replace
+from uuid import UUID
+from shared import outbox, postgres
+from tests.shared.sayings import ONE, saying
 
 dsn, where, lock = sys.argv[1:]
 freeze = lambda: os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Freezing(UUID):
+    @property
+    def bytes(self):
+        freeze()
+        return super().bytes
 
 
 async def hold(tx):
@@ -25,6 +37,10 @@ async def hold(tx):
     print("holds", flush=True)
     if where == "between statements":
         freeze()
+    if where == "while its rows are packed":
+        one = saying(ONE, 1)
+        id_ = Freezing(int=one.envelope.event_id.int)
+        await outbox.append(tx, [one._replace(envelope=replace(one.envelope, event_id=id_))])
     threading.Timer(0.05, freeze).start()
     # More than fits into the buffers of the connection: the server cannot finish its answer.
     await tx.fetch("select repeat('x', 1000) from generate_series(1, 3000000)")
@@ -40,11 +56,17 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("where", ["between statements", "while it is answered"])
-async def test_others_have_the_lock_of_a_frozen_process_in_time(
-    postgres_server: PostgresServer, where: str
-) -> None:
-    dsn, lock = postgres_server.dsn("postgres"), 4_000 + len(where)
+def test_no_statement_of_a_service_has_the_server_wait_for_more_of_it() -> None:
+    # In the middle of such a one a client is not idle: a frozen one keeps its locks without end.
+    modules = [path for name in ("shared", "services") for path in (ROOT / name).rglob("*.py")]
+    streaming = r"\.(copy_records_to_table|copy_to_table|executemany)\("
+    assert len(modules) > 50
+    assert [path for path in modules if re.search(streaming, path.read_text())] == []
+
+
+@pytest.mark.parametrize("where", MOMENTS)
+async def test_others_have_the_lock_of_a_frozen_process_in_time(dsn: str, where: str) -> None:
+    lock = 4_000 + len(where)
     words = (sys.executable, "-c", FREEZE, dsn, where, str(lock))
     frozen = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=subprocess.PIPE)
     connection = await asyncpg.connect(dsn)

@@ -9,7 +9,9 @@ what waited there when a way out was set is.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -37,6 +39,7 @@ PAGE = 20
 LEASE: Final = timedelta(seconds=90)
 """Wall time in which a page is sent and marked; no time-out that settings allow is longer."""
 IDLE_SECONDS = 60.0
+LOCK_SECONDS = 5.0
 
 
 def sender(settings: Settings) -> Send | None:
@@ -69,13 +72,34 @@ async def append(path: Path, page: Sequence[Posted]) -> set[UUID]:
 
 
 def written(path: Path, lines: bytes) -> None:
-    """Append these lines; what a crash cut off before them stays a line of its own."""
+    """Append these lines; what a crash cut off before them stays a line of its own.
+
+    Raises `OSError` when they are not there, be it that another process keeps the file.
+    """
     with path.open("a+b", buffering=0) as file:
+        lock(file.fileno())
         if file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
             lines = b"\n" + lines
         while lines:
             lines = lines[file.write(lines) :]
         os.fsync(file.fileno())
+
+
+def lock(file: int) -> None:
+    """Until it is closed nobody else of us appends: a line of another's is seen whole, or not yet.
+
+    Raises `BlockingIOError` when another, a frozen one perhaps, has it for too long.
+    """
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 # ---------------------------------------------------------------- a URL

@@ -33,8 +33,16 @@ async def find(tx: Transaction, case_id: UUID) -> Case | None:
 
 async def insert(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID, str]) -> None:
     """Keep new cases. Raises `asyncpg.UniqueViolationError` if one is there already."""
-    await tx.copy_records_to_table(
-        "cases", records=zip(*columns(cases, documents), strict=True), columns=CASE_COLUMNS
+    await tx.execute(
+        """
+        insert into cases (case_id, number, open, holder, role, stage, next_deadline, version,
+                           epoch, seq, doc, office, signed_by, rank, counted_until)
+        select * from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[],
+                             $6::text[], $7::timestamptz[], $8::int[], $9::int[], $10::int[],
+                             $11::json[], $12::text[], $13::text[], $14::smallint[],
+                             $15::timestamptz[])
+        """,
+        *columns(cases, documents),
     )
 
 
@@ -57,12 +65,6 @@ async def update(tx: Transaction, cases: Sequence[Case], documents: Mapping[UUID
         """,
         *columns(cases, documents),
     )
-
-
-CASE_COLUMNS = (
-    "case_id", "number", "open", "holder", "role", "stage", "next_deadline", "version", "epoch",
-    "seq", "doc", "office", "signed_by", "rank", "counted_until",
-)  # fmt: skip
 
 
 def columns(cases: Sequence[Case], documents: Mapping[UUID, str]) -> tuple[list[object], ...]:

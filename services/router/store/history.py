@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from shared.events import Order
 from shared.postgres import Transaction
@@ -36,6 +37,9 @@ class HistoryRow(NamedTuple):
     whole: str | None = None
 
 
+TRANSITIONS = HistoryRow._fields.index("transitions")
+
+
 class Base(NamedTuple):
     """A step that keeps the case after it whole."""
 
@@ -45,7 +49,25 @@ class Base(NamedTuple):
 
 async def add(tx: Transaction, rows: Sequence[HistoryRow]) -> None:
     """What happened, step by step."""
-    await tx.copy_records_to_table("history", records=rows, columns=HistoryRow._fields)
+    if not rows:
+        return
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    columns[TRANSITIONS] = [orjson.dumps(row.transitions).decode() for row in rows]
+    await tx.execute(
+        """
+        insert into history (case_id, seq, epoch, version, at, event, transitions, rule, actor,
+                             role, division, caused_by, detail, changed, whole)
+        select case_id, seq, epoch, version, at, event,
+               array(select json_array_elements_text(transitions)), rule, actor,
+               role, division, caused_by, detail, changed, whole
+        from unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::timestamptz[], $6::text[],
+                    $7::json[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+                    $13::json[], $14::json[], $15::json[])
+            as n (case_id, seq, epoch, version, at, event, transitions, rule, actor, role,
+                  division, caused_by, detail, changed, whole)
+        """,
+        *columns,
+    )
 
 
 def row_of(row: asyncpg.Record) -> HistoryRow:

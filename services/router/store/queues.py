@@ -59,10 +59,15 @@ async def add_duties(tx: Transaction, cases: Sequence[Case]) -> None:
         for case in cases
         for duty in duties(case)
     ]
-    await tx.copy_records_to_table(
-        "duties",
-        records=rows,
-        columns=("case_id", "clock", "division", "office", "role", "due_at"),
+    if not rows:
+        return
+    await tx.execute(
+        """
+        insert into duties (case_id, clock, division, office, role, due_at)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
+                             $6::timestamptz[])
+        """,
+        *map(list, zip(*rows, strict=True)),
     )
 
 
