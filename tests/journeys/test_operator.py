@@ -183,11 +183,13 @@ def test_topics_that_differ_are_told_with_what_to_do(spoiled_city: City) -> None
 
     name = city.stack.settings("router")["CASEGRID_TOPIC_PREFIX"] + Topic.INTAKE
     asyncio.run(alter(settings_of(city), name, {"retention.ms": "60000"}))
-    found = city.operate("topics", "check", CASEGRID_KAFKA_MIN_INSYNC="2")
+    more = {"CASEGRID_KAFKA_MIN_INSYNC": "2", "CASEGRID_KAFKA_REPLICATION": "3"}
+    found = city.operate("topics", "check", **more)
     assert found.returncode == 1
     assert "retention.ms should be 2592000000, is 60000" in found.stdout
     assert f"--entity-name {name} --add-config retention.ms=2592000000" in found.stdout
     assert "min.insync.replicas should be 2, is 1" in found.stdout
+    assert "replicas should be 3, is 1" in found.stdout
 
     missing = city.operate("topics", "check", CASEGRID_TOPIC_PREFIX=f"{uuid4().hex[:8]}.")
     assert missing.returncode == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ from shared.clock import wall
 from shared.events import Topic
 from shared.hearing import TOO_MANY_IN_A_ROW, Batch
 from shared.kafka import Message
+from shared.kafka.connection import admin
 from shared.postgres import Transaction, migrate, open_pool, transaction
 from shared.service import Process, consume, through_weather
 from shared.settings import Settings
@@ -24,6 +26,7 @@ from tests.shared.listener.__main__ import SERVICE, handle
 from tests.shared.sayings import (
     LANE,
     ONE,
+    OTHER_LANE,
     TWO,
     eventually,
     heard,
@@ -69,6 +72,34 @@ async def test_what_is_no_header_of_ours_is_parked_and_the_next_is_heard(
     assert "header" in why
 
 
+async def test_a_key_that_no_table_holds_is_parked_and_the_next_is_heard(process: Process) -> None:
+    # Of a lane of its own: what is said of ONE lies on another, or behind it.
+    await say(process.settings, message(ONE, 1)._replace(key=b"a\x00b"), message(ONE, 2))
+    async with listening(process):
+        await until_heard(process, ONE, [2])
+        await eventually(lambda: parked(process), lambda found: len(found) == 1)
+    assert await parked(process) == ["the key holds a zero byte"]
+
+
+async def test_kafka_is_told_the_positions_afterwards_for_its_lag_tools(process: Process) -> None:
+    settings = process.settings
+    await say(settings, *(message(ONE, seq) for seq in (1, 2, 3)), message(TWO, 1))
+    async with listening(process):
+        await until_heard(process, ONE, [1, 2, 3])
+        await until_heard(process, TWO, [1])
+
+        async def told() -> dict[int, int]:
+            async with admin(settings) as client:
+                group = settings.topic_prefix + f"listener.{Topic.INTAKE}"
+                found = await client.list_consumer_group_offsets(group)
+            return {place.partition: at.offset for place, at in found.items() if at.offset}
+
+        assert await eventually(told, lambda at: at == {LANE: 3, OTHER_LANE: 1})
+        async with transaction(process.pool) as tx:
+            kept = await hearing.positions(tx, Topic.INTAKE, range(12))
+        assert kept == {LANE: 3, OTHER_LANE: 1}
+
+
 async def test_events_of_another_promise_clock_are_heard_and_counted(process: Process) -> None:
     of = {"topic": Topic.INTAKE.value}
     foreign = partial(REGISTRY.get_sample_value, "casegrid_foreign_clock_events_total", of)
@@ -86,9 +117,17 @@ async def test_events_of_another_promise_clock_are_heard_and_counted(process: Pr
 async def test_a_value_that_breaks_the_contract_is_parked_and_the_next_is_heard(
     process: Process,
 ) -> None:
-    values = (b"", b"{}", b"\xff", b'{"type":"casegrid.petition.supplemented.v1\\u0000"}')
+    values = (
+        b"",
+        b"{}",
+        b"\xff",
+        b'{"type":"casegrid.petition.supplemented.v1\\u0000"}',
+        b'{"type":"' + random.Random(1).randbytes(1_000_000).replace(b'"', b"'") + b'"}',
+    )
     broken = [message(ONE, n)._replace(value=value) for n, value in enumerate(values, 1)]
-    await say(process.settings, *broken, message(ONE, 9))
+    for one in broken:  # one batch would be too large
+        await say(process.settings, one)
+    await say(process.settings, message(ONE, 9))
     async with listening(process):
         await until_heard(process, ONE, [9])
     assert len(await parked(process)) == len(values)

@@ -18,7 +18,7 @@ from shared.clock import wall
 from shared.events import Topic
 from shared.http import create_app
 from shared.postgres import Pool, open_pool, transaction
-from shared.service import Process
+from shared.service import Process, timing
 from shared.service.lag import Lag
 from shared.service.timing import fold, watch_loop
 from shared.settings import Settings
@@ -140,6 +140,16 @@ async def test_the_pool_shows_what_is_in_use_and_what_may_be(
         assert shown("pool_size") <= shown("pool_limit") == process.pool.get_max_size()
     await fold(process)
     assert abs(shown("clock_skew_seconds")) < 5
+
+
+async def test_a_clock_that_is_stepped_is_told_by_the_seconds_and_makes_it_degraded(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step, well in ((3600, False), (-3600, False), (-1, True), (2.5, False), (0, True)):
+        monkeypatch.setattr(timing, "wall", lambda step=step: wall() + timedelta(seconds=step))
+        await fold(process)
+        assert shown("clock_skew_seconds") == pytest.approx(-step, abs=0.4)
+        assert ("skew" not in process.health.reasons) is well
 
 
 async def test_whoever_waits_for_a_connection_is_measured(dsn: str) -> None:
