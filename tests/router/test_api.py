@@ -296,6 +296,9 @@ async def test_the_history_is_read_page_by_page(client: httpx.AsyncClient, route
     assert whole[0]["changed"]["category"] == RUBBISH
     assert whole[1]["changed"] == {"heard": [1, 2], "seq": 2, "version": 2}
     assert {step["actor"] for step in whole} == {"service:router"}
+    causes = [step["caused_by"].partition(":") for step in whole]
+    assert {kind for kind, _, _ in causes} == {"event"}
+    assert len({UUID(event_id) for _, _, event_id in causes}) == len(whole)
 
 
 async def test_the_history_goes_on_in_the_epoch_after_a_restore(

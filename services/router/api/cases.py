@@ -212,6 +212,8 @@ async def get_history(
 ) -> Response:
     """Who did what when, by which rule, and which fields it set; oldest first.
 
+    `caused_by` names what brought it about by its id: an event of intake, an order, a command.
+
     Whoever was shut out for a time is told nothing of that time. A page may hold fewer than asked
     for; while there is a `cursor` more follow.
     """
@@ -228,6 +230,6 @@ async def get_history(
 def step_view(row: HistoryRow) -> dict[str, Any]:
     """A step of the history, with what it said and which fields it set."""
     plain = row._asdict()
-    for hidden in ("case_id", "caused_by", "whole"):
+    for hidden in ("case_id", "whole"):
         del plain[hidden]
     return plain | {"detail": orjson.loads(row.detail), "changed": orjson.loads(row.changed)}
