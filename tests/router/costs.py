@@ -25,7 +25,7 @@ READS = ("select", "with", "delete", "update", "insert")
 
 
 class Listening:
-    """A process of the router whose statements are kept; of COPY the driver does not tell."""
+    """A process of the router whose statements are kept."""
 
     def __init__(self, pool: Pool, policies: Policies) -> None:
         settings = Settings(database_url=SecretStr("unused"), token_secret=SecretStr(SECRET))
@@ -63,12 +63,26 @@ async def rows_read(tx: Transaction, said: Sequence[LoggedQuery]) -> Counter[str
     """The rows of each table that these statements read when they are said again."""
     read: Counter[str] = Counter()
     for one in said:
-        if one.query.split()[0] in READS:
-            plan = await tx.fetchval(f"explain (analyze, format json) {one.query}", *one.args)
-            for node in nodes(orjson.loads(plan)[0]["Plan"]):
-                read[node.get("Relation Name", "")] += rows_of(node)
-    del read[""]
+        if one.query.split()[0] not in READS:
+            continue
+        # What only adds rows reads none, and cannot be said again.
+        if not any(map(is_scan, await plan_of(tx, "format json", one))):
+            continue
+        for node in await plan_of(tx, "analyze, format json", one):
+            if is_scan(node):
+                read[node["Relation Name"]] += rows_of(node)
     return +read
+
+
+async def plan_of(tx: Transaction, how: str, one: LoggedQuery) -> list[dict[str, Any]]:
+    """Every node of a statement's plan."""
+    plan = await tx.fetchval(f"explain ({how}) {one.query}", *one.args)
+    return [*nodes(orjson.loads(plan)[0]["Plan"])]
+
+
+def is_scan(node: dict[str, Any]) -> bool:
+    """Whether it reads a table."""
+    return "Relation Name" in node and node["Node Type"].endswith("Scan")
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -80,8 +94,6 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def rows_of(node: dict[str, Any]) -> int:
     """What a scan read, kept or not."""
-    if not node["Node Type"].endswith("Scan"):
-        return 0
     removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
     each = node["Actual Rows"] + sum(node.get(name, 0) for name in removed)
     return int(each * node["Actual Loops"])
