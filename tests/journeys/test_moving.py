@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -132,9 +133,12 @@ def moved(city: City) -> set[str]:
 
 def test_each_figure_moves(lived: City) -> None:
     listed = {metric._name for module in LISTS.values() for metric in metrics_of(module)}
-    left = listed - ELSEWHERE.keys()
+    left, looks = listed - ELSEWHERE.keys(), count()
 
     def still() -> set[str]:
+        # Some move for a moment of a case's life alone, which a busy machine may miss.
+        if next(looks) % 10 == 9:
+            lived.submit("E0102", category="E0102", place={"code": GRID})
         left.difference_update(moved(lived))
         return left
 
