@@ -1,6 +1,6 @@
-"""Debian's packages as an ordinary user: fetched by apt, which checks them, and unpacked anywhere.
+"""Debian's packages as an ordinary user: `apt-get download` and `dpkg -x` need no root.
 
-`apt-get download` and `dpkg -x` need no root. apt checks a package against Debian's signature.
+apt checks a package against Debian's signature.
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -43,17 +41,9 @@ from tests.escalation.stories import (
     sign_clock,
     tier_clock,
 )
+from tests.statements import spoken
 
 CLOSED = 20_000
-
-
-@asynccontextmanager
-async def spoken(tx: Transaction) -> AsyncIterator[list[LoggedQuery]]:
-    """The statements of this block."""
-    said: list[LoggedQuery] = []
-    with tx.query_logger(said.append):
-        yield said
-        await asyncio.sleep(0)  # the driver tells of a statement a turn later
 
 
 def beginnings(said: Sequence[LoggedQuery]) -> list[str]:

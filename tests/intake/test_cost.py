@@ -1,8 +1,6 @@
 """What a petition costs in statements and bytes; timings are for the benchmark."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -25,18 +23,10 @@ from shared.service import Process
 from tests.intake.samples import case_event
 from tests.intake.steps import read_all
 from tests.intake.test_group_commit import more, one
+from tests.statements import spoken
 
 CLOSED = 20_000
 TALKATIVE = "清泉花园的垃圾、垃圾，东山区柳林街道，受贿，索贿，爆炸。" * 20
-
-
-@asynccontextmanager
-async def spoken(database: Transaction) -> AsyncIterator[list[LoggedQuery]]:
-    """The statements of this block."""
-    said: list[LoggedQuery] = []
-    with database.query_logger(said.append):
-        yield said
-        await asyncio.sleep(0)  # the driver tells of a statement a turn later
 
 
 def beginnings(said: Sequence[LoggedQuery]) -> list[str]:

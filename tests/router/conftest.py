@@ -20,8 +20,8 @@ from shared.postgres import Pool, migrate, open_pool
 from shared.service import Process
 from shared.settings import Settings
 from tests.router.costs import SECRET as SECRET
-from tests.router.costs import Listening
-from tests.router.events import Connection, Router
+from tests.router.costs import Connection, Listening
+from tests.router.events import Router
 from tests.router.stories import shipped_policy
 from tests.servers import FreshDatabase
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import orjson
 from asyncpg.connection import LoggedQuery
 from pydantic import SecretStr
@@ -17,8 +17,11 @@ from services.router.handlers.policies import Policies
 from shared.postgres import Pool, Transaction
 from shared.service import Process
 from shared.settings import Settings
-from tests.router.events import Connection
 
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
 SECRET = "a key of a test that is long enough"
 
 READS = ("select", "with", "delete", "update", "insert")
@@ -48,15 +51,6 @@ class Listening:
                 return await rows_read(connection, said)
             finally:
                 await undone.rollback()
-
-
-@asynccontextmanager
-async def spoken(tx: Transaction) -> AsyncIterator[list[LoggedQuery]]:
-    """The statements of this block."""
-    said: list[LoggedQuery] = []
-    with tx.query_logger(said.append):
-        yield said
-        await asyncio.sleep(0)  # the driver tells of a statement a turn later
 
 
 async def rows_read(tx: Transaction, said: Sequence[LoggedQuery]) -> Counter[str]:

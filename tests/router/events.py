@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
 import orjson
 
 from services.router.decisions.case import Case, case_of, case_with
@@ -225,30 +223,3 @@ async def replayed_history(pool: Pool, case_id: UUID) -> Case:
     for row in rows:
         whole |= orjson.loads(row["changed"])
     return case_with(whole)
-
-
-# ---------------------------------------------------------------- statements
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-else:
-    Connection = asyncpg.Connection
-
-
-async def statements(tx: Transaction, handle: Handle, batch: Sequence[Record]) -> list[str]:
-    """What is asked of the database while a batch is handled."""
-    asked: list[str] = []
-
-    async def log(query: Any) -> None:
-        asked.append(query.query)
-
-    await settled()
-    with tx.query_logger(log):
-        await deliver(tx, handle, batch)
-        await settled()
-    return asked
-
-
-async def settled() -> None:
-    """Let other tasks run until they wait for the database."""
-    await asyncio.sleep(0.1)

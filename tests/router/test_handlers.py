@@ -71,7 +71,6 @@ from tests.router.events import (
     replayed_history,
     snapshot_of,
     spoilt,
-    statements,
     supplement,
 )
 from tests.router.stories import (
@@ -94,6 +93,7 @@ from tests.router.stories import (
     examples,
     officer,
 )
+from tests.statements import spoken
 
 A, B, C = petition_id(1), petition_id(2), petition_id(3)
 BYTES_OF_AN_OPENED_CASE = 1_500
@@ -182,8 +182,9 @@ async def test_the_statements_of_a_batch_do_not_depend_on_its_size(
                 (router.petitions.handle, batch),
                 (router.orders.handle, records(Topic.ESCALATION, orders)),
             ):
-                async with connection.transaction():
-                    counts.append(len(await statements(connection, handle, said)))
+                async with connection.transaction(), spoken(connection) as asked:
+                    await deliver(connection, handle, said)
+                counts.append(len(asked))
     finally:
         await connection.close()
     assert counts[2:] == [STATEMENTS_TO_OPEN, STATEMENTS_TO_ANSWER_ORDERS] * 2

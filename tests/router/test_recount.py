@@ -17,10 +17,11 @@ from shared.events import Topic
 from shared.hearing import Batch
 from shared.postgres import Pool, transaction
 from shared.service import Process
-from tests.router.costs import rows_read, spoken
+from tests.router.costs import rows_read
 from tests.router.events import REAL, Router, Said, cases, petition_id, receipt
 from tests.router.stories import FIRE, NOON, STREET
 from tests.router.test_handlers import Days, the_counts_are_those_of_the_cases
+from tests.statements import spoken
 
 
 async def walked(pool: Pool, policies: Policies) -> None:

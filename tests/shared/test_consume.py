@@ -73,7 +73,7 @@ async def test_what_is_no_header_of_ours_is_parked_and_the_next_is_heard(
 
 
 async def test_a_key_that_no_table_holds_is_parked_and_the_next_is_heard(process: Process) -> None:
-    # Of a lane of its own: what is said of ONE lies on another, or behind it.
+    # It may lie on another lane than what is said of ONE.
     await say(process.settings, message(ONE, 1)._replace(key=b"a\x00b"), message(ONE, 2))
     async with listening(process):
         await until_heard(process, ONE, [2])
